@@ -1,0 +1,1 @@
+"""What the doors call: each service decides, writes one transaction and sends its messages with it."""

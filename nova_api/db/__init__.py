@@ -1,0 +1,1 @@
+"""The datastore: engine, tables, one query module per table group, migrations."""
