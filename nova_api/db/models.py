@@ -238,6 +238,7 @@ images = Table(
     Column("ramdisk_id", String(36), nullable=True, comment="uuid of an image"),
     Column("architecture", String(64), nullable=True),
     Column("root_device_name", String(255), nullable=True),
+    Column("root_device_type", String(16), nullable=False, default="instance-store", comment="or ebs"),
     Column("min_ram", Integer, nullable=False, default=0),
     Column("min_disk", Integer, nullable=False, default=0),
     Column("size", BigInteger, nullable=False, default=0),
