@@ -22,3 +22,13 @@ version = release = _version()
 nitpicky = True
 html_theme = "alabaster"
 html_theme_options = {"description": "The Nova API endpoint of 2012.1", "fixed_sidebar": True}
+
+
+def setup(app: object) -> None:
+    """Write the tables that are read off the code before the pages include them."""
+    import sys
+
+    sys.path[:0] = [str(_ROOT), str(Path(__file__).parent)]
+    import tables
+
+    tables.write()
