@@ -123,7 +123,7 @@ def test_an_old_python_is_refused_in_one_line(tree: Path, tool: str) -> None:
 def test_a_missing_venv_module_is_named(tree: Path, tmp_path: Path) -> None:
     # Debian's python3 without python3-venv, for a user who may not install packages.
     python = tmp_path / "bin" / "python3"
-    _write_script(python, f'case "$*" in *ensurepip*) exit 1 ;; *) exec {sys.executable} "$@" ;; esac\n')
+    _write_script(python, f'case "$*" in *ensurepip*) exit 1 ;; *) exec "{sys.executable}" "$@" ;; esac\n')
     _write_script(tmp_path / "bin" / "id", "echo 1000\n")
     refused = _run(tree, "run", PATH=f"{python.parent}:{os.environ['PATH']}", PYTHON="")
     assert refused.returncode == 2

@@ -69,6 +69,8 @@ make_venv() {
     fi
     python=$(find_python) || exit 2
     need_venv_module "$python"
+    # A file of that name is the pointer to an environment of its own that tox may leave behind.
+    [ ! -f "$venv" ] || rm -f "$venv"
     "$python" -m venv --clear "$venv" || die "$venv cannot be made"
 }
 
@@ -79,11 +81,12 @@ pip_install() {
 
 install() {
     say "Installing nova_api${1:+ [$1]} into $venv (a minute or two the first time) ..."
+    done_before=$(grep -F -e "$(wanted) [" "$stamp" 2>/dev/null || true)
     rm -f "$stamp"
     # The build backend is pinned like everything else, so the build runs in this environment.
     pip_install setuptools
     pip_install --no-build-isolation -e "$project${1:+[$1]}"
-    printf '%s\n' "$(wanted) []" "$(wanted) [$1]" >"$stamp"
+    printf '%s\n' "$(wanted) []" "$(wanted) [$1]" ${done_before:+"$done_before"} | sort -u >"$stamp"
 }
 
 environment_for() {
@@ -94,10 +97,8 @@ environment_for() {
         flock 9
     fi
     if ! is_installed "$1"; then
-        [ ! -f "$stamp" ] || ! grep -qF -e "$(wanted) [" "$stamp" || kept=$(cat "$stamp")
         make_venv
         install "$1"
-        [ -z "${kept:-}" ] || printf '%s\n' "$kept" >>"$stamp"
     fi
     { exec 9>&-; } 2>/dev/null || true
 }
