@@ -20,6 +20,7 @@ from nova_api.config import Config
 from nova_api.context import RequestContext, new_uuid
 from nova_api.db import images as queries
 from nova_api.db.engine import Database, Transaction
+from nova_api.db.filters import build
 from nova_api.db.models import images, now
 from nova_api.rpc.outbox import Outbox
 
@@ -93,13 +94,13 @@ class ImageQuery:
     :ivar ids: ids or names as the caller wrote them; each must exist
     :ivar owners: project ids, or ``self``
     :ivar executable_by: ``self``, ``all`` or project ids
-    :ivar where: further conditions over the table of images
+    :ivar filters: names and values, as EC2 calls them
     """
 
     ids: Sequence[str] = ()
     owners: Sequence[str] = ()
     executable_by: Sequence[str] = ()
-    where: Sequence[sa.ColumnElement[bool]] = ()
+    filters: Sequence[tuple[str, Sequence[str]]] = ()
     after: int = 0
     limit: int | None = None
 
@@ -133,9 +134,10 @@ class Images:
         """Images that the caller sees, oldest first.
 
         :raises ImageNotFound: one of ``query.ids`` names none
+        :raises InvalidParameterValue: an unknown filter
         """
         with self.db.read() as conn:
-            where = [*query.where, *self._narrowed(context, query)]
+            where = [*build(queries.FILTERS, query.filters), *self._narrowed(context, query)]
             if query.ids:
                 wanted = [self.resolve(conn, context, text).number for text in query.ids]
                 where.append(images.c.id.in_(wanted))

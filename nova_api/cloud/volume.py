@@ -14,6 +14,7 @@ from nova_api.config import Config
 from nova_api.context import RequestContext, new_uuid
 from nova_api.db import volumes as queries
 from nova_api.db.engine import Database, Transaction
+from nova_api.db.filters import build
 from nova_api.db.models import snapshots, volumes
 from nova_api.rpc.outbox import Outbox
 
@@ -35,19 +36,20 @@ class Volumes:
         context: RequestContext,
         numbers: Iterable[int] | None = None,
         *,
-        where: Sequence[sa.ColumnElement[bool]] = (),
+        filters: Sequence[tuple[str, Sequence[str]]] = (),
         after: int = 0,
         limit: int | None = None,
     ) -> Sequence[Row[Any]]:
         """Volumes with what they are attached to, oldest first.
 
         :param numbers: only these; each must exist
-        :param where: further conditions over the table of volumes
+        :param filters: names and values, as EC2 calls them
         :param after: number of the last one of the page before
         :raises VolumeNotFound: one of ``numbers`` is not the project's
         """
         self.policy.check(context, "volume:get_all")
         wanted = None if numbers is None else list(dict.fromkeys(numbers))
+        where = build(queries.VOLUME_FILTERS, filters)
         with self.db.read() as conn:
             if wanted is None:
                 return queries.find_volumes(conn, context, *where, after=after, limit=limit)
@@ -242,7 +244,7 @@ class Volumes:
         context: RequestContext,
         numbers: Iterable[int] | None = None,
         *,
-        where: Sequence[sa.ColumnElement[bool]] = (),
+        filters: Sequence[tuple[str, Sequence[str]]] = (),
         after: int = 0,
         limit: int | None = None,
     ) -> Sequence[Row[Any]]:
@@ -252,11 +254,12 @@ class Volumes:
         """
         self.policy.check(context, "volume:get_all_snapshots")
         wanted = None if numbers is None else list(dict.fromkeys(numbers))
+        where = build(queries.SNAPSHOT_FILTERS, filters)
         with self.db.read() as conn:
             if wanted is not None:
                 known = queries.find_snapshots(conn, context, snapshots.c.id.in_(_storable(wanted)))
                 _require({row.id for row in known}, wanted, errors.SnapshotNotFound, "snap-%08x")
-                where = (snapshots.c.id.in_(wanted), *where)
+                where = [snapshots.c.id.in_(wanted), *where]
             return queries.find_snapshots(conn, context, *where, after=after, limit=limit)
 
     def get_snapshot(self, conn: Connection, context: RequestContext, number: int) -> Row[Any]:

@@ -1,12 +1,13 @@
 """Queries of the image catalogue. Tenancy is in :func:`visible` and :func:`owned`, and nowhere else."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from nova_api.context import RequestContext
+from nova_api.db import filters
 from nova_api.db.engine import Transaction
 from nova_api.db.models import block_devices, image_properties, images, instances, now, snapshots, volumes
 
@@ -23,6 +24,46 @@ _SELECT = sa.select(
 _PROPERTIES = sa.select(image_properties).where(
     image_properties.c.image_id.in_(sa.bindparam("ids", expanding=True))
 )
+#: What EC2 calls the kinds; every container format that is neither is a machine image.
+_TYPES = {"machine": "ami", "kernel": "aki", "ramdisk": "ari"}
+
+
+def _of_kind(kind: str) -> sa.ColumnElement[bool]:
+    if kind == "ami":
+        return images.c.container_format.not_in(("aki", "ari"))
+    return images.c.container_format == kind
+
+
+def _by_id(values: Sequence[str]) -> sa.ColumnElement[bool]:
+    """``image-id``: the prefix has to be the image's kind."""
+    kinds = {value.partition("-")[0] for value in values} & set(_TYPES.values())
+    matches = (sa.and_(filters.number(images.c.id, kind)(values), _of_kind(kind)) for kind in sorted(kinds))
+    return sa.or_(sa.false(), *matches)
+
+
+def _by_type(values: Sequence[str]) -> sa.ColumnElement[bool]:
+    return sa.or_(sa.false(), *(_of_kind(_TYPES[value]) for value in values if value in _TYPES))
+
+
+#: What lists of images can be narrowed by, under EC2's names.
+FILTERS: Mapping[str, filters.Condition] = {
+    "image-id": _by_id,
+    "image-type": _by_type,
+    "state": filters.choice(images.c.status, {"available": ("active",), "pending": ("queued", "saving")}),
+    "is-public": filters.boolean(images.c.is_public),
+    "name": filters.text(images.c.name),
+    "description": filters.text(images.c.description),
+    "manifest-location": filters.text(images.c.location),
+    "architecture": filters.text(images.c.architecture),
+    "owner-id": filters.text(images.c.project_id),
+    "root-device-name": filters.text(sa.func.coalesce(images.c.root_device_name, "/dev/sda1")),
+    "root-device-type": filters.text(images.c.root_device_type),
+    "kernel-id": filters.number(_KERNELS.c.id, "aki"),
+    "ramdisk-id": filters.number(_RAMDISKS.c.id, "ari"),
+    "creation-date": filters.time(images.c.created_at),
+    "virtualization-type": filters.constant("hvm"),
+    "hypervisor": filters.constant("xen"),
+}
 _INSTANCE = (
     sa.select(
         instances.c.id,

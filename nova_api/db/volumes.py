@@ -1,12 +1,13 @@
 """Queries of volumes and snapshots. Tenancy is in :func:`own_volumes` and :func:`own_snapshots`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from nova_api.context import RequestContext
+from nova_api.db import filters
 from nova_api.db.engine import Transaction
 from nova_api.db.models import block_devices, images, instances, now, services, snapshots, volumes
 
@@ -22,6 +23,36 @@ _VOLUMES = sa.select(
     )
 )
 _SNAPSHOTS = sa.select(*snapshots.c)
+
+#: What lists of volumes can be narrowed by, under EC2's names.
+VOLUME_FILTERS: Mapping[str, filters.Condition] = {
+    "volume-id": filters.number(volumes.c.id, "vol"),
+    "size": filters.integer(volumes.c.size),
+    "status": filters.text(volumes.c.status),
+    "snapshot-id": filters.number(volumes.c.snapshot_id, "snap"),
+    "availability-zone": filters.text(volumes.c.availability_zone),
+    "create-time": filters.time(volumes.c.created_at),
+    "attachment.instance-id": filters.number(volumes.c.instance_id, "i"),
+    "attachment.device": filters.text(volumes.c.mountpoint),
+    "attachment.status": filters.text(volumes.c.attach_status),
+    "attachment.delete-on-termination": filters.boolean(block_devices.c.delete_on_termination),
+    "volume-type": filters.constant("standard"),
+    "encrypted": filters.constant("false"),
+}
+#: What lists of snapshots can be narrowed by, under EC2's names.
+SNAPSHOT_FILTERS: Mapping[str, filters.Condition] = {
+    "snapshot-id": filters.number(snapshots.c.id, "snap"),
+    "volume-id": filters.number(snapshots.c.volume_id, "vol"),
+    "volume-size": filters.integer(snapshots.c.volume_size),
+    "status": filters.choice(
+        snapshots.c.status, {"pending": ("creating",), "completed": ("available", "deleting")}
+    ),
+    "owner-id": filters.text(snapshots.c.project_id),
+    "description": filters.text(snapshots.c.display_description),
+    "progress": filters.text(snapshots.c.progress),
+    "start-time": filters.time(snapshots.c.created_at),
+    "encrypted": filters.constant("false"),
+}
 _INSTANCE = sa.select(
     instances.c.id,
     instances.c.uuid,
