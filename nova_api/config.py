@@ -133,7 +133,6 @@ class Config:
     reclaim_instance_interval: int = option(0, "how long deleted servers can be restored", unit="seconds", least=0)
     service_down_time: int = option(60, "silence after which a service counts as down", unit="seconds", least=1)
     report_interval: float = option(10.0, "how often a node reports", unit="seconds")
-    metadata_cache_seconds: float = option(15.0, "how long the metadata service may answer from memory", unit="seconds")
 
     # -- quotas (-1: unlimited)
     quota_instances: int = option(10, "instances of a project", least=-1)
