@@ -151,7 +151,7 @@ def discard(connection: Any) -> None:
 
 
 def hang_up(connection: Any) -> None:
-    """Close a connection that works: the broker reads what was sent over it, and does not log a lost client."""
+    """Close a connection that works, so that the broker reads what was sent over it last."""
     try:
         connection.release()
     except ERRORS:
