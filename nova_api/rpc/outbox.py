@@ -35,7 +35,7 @@ SCAN_SECONDS = 5.0  # between two looks for rows that were left behind
 
 _rows = models.outbox
 _INSERT = _rows.insert()
-_INSERT_MANY = _rows.insert().returning(_rows.c.id, sort_by_parameter_order=True)
+_INSERT_MANY = _rows.insert().returning(_rows.c.id, _rows.c.topic, _rows.c.body)
 _DELETE = _rows.delete().where(_rows.c.id.in_(sa.bindparam("ids", expanding=True)))
 _RELEASE = (
     _rows.update()
@@ -101,6 +101,7 @@ class Outbox:
         self._held: set[int] = set()  # rows that are queued, in flight, or about to be deleted or given back
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
+        self._scan_at = 0.0  # next look for rows that were left behind, on the monotonic clock
         self._failures = 0  # outages in a row
         self._resume_at = 0.0  # end of the present outage's pause, on the monotonic clock
 
@@ -112,10 +113,7 @@ class Outbox:
         :param topic: ``topic``, or ``topic.host``
         :param args: of the method; what they hold must be able to travel (:func:`envelope.encode`)
         """
-        row = self._values(context, topic, method, args)
-        inserted = tx.execute(_INSERT, row).inserted_primary_key
-        assert inserted is not None  # noqa: S101 -- for the type checker: one row was inserted
-        self._send_after(tx, inserted[0], row)
+        self._insert(tx, self._values(context, topic, method, args))
 
     def cast_many(
         self,
@@ -128,16 +126,17 @@ class Outbox:
         :param messages: topic, method and arguments of each
         """
         rows = [self._values(context, topic, method, args) for topic, method, args in messages]
-        if not rows:
-            return
-        if not tx.conn.dialect.insert_executemany_returning_sort_by_parameter_order:
+        if len(rows) < 2 or not tx.conn.dialect.insert_executemany_returning:
             for row in rows:
-                inserted = tx.execute(_INSERT, row).inserted_primary_key
-                assert inserted is not None  # noqa: S101 -- as above
-                self._send_after(tx, inserted[0], row)
+                self._insert(tx, row)
             return
-        for row, row_id in zip(rows, tx.execute(_INSERT_MANY, rows).scalars(), strict=True):
-            self._send_after(tx, row_id, row)
+        # Their order is not promised, hence the whole row.
+        for found in sorted(tx.execute(_INSERT_MANY, rows)):
+            self._send_after(tx, found.id, found.topic, found.body)
+
+    def _insert(self, tx: Transaction, row: Mapping[str, Any]) -> None:
+        key: Any = tx.execute(_INSERT, row).inserted_primary_key
+        self._send_after(tx, key[0], row["topic"], row["body"])
 
     def _values(
         self, context: RequestContext, topic: str, method: str, args: Mapping[str, Any]
@@ -151,9 +150,8 @@ class Outbox:
             "claimed_until": now + timedelta(seconds=self._lease),
         }
 
-    def _send_after(self, tx: Transaction, row_id: int, row: Mapping[str, Any]) -> None:
-        message = _Row(row_id, row["topic"], row["body"], 0, time.monotonic())
-        tx.after_commit(partial(self._committed, message))
+    def _send_after(self, tx: Transaction, row_id: int, topic: str, body: str) -> None:
+        tx.after_commit(partial(self._committed, _Row(row_id, topic, body, 0, time.monotonic())))
 
     # -- after the commit, in the thread of the request
 
@@ -223,8 +221,10 @@ class Outbox:
                 self._done += done
                 self._returned += returned
             raise
+        now = time.monotonic()
         with self._changed:
             self._held.difference_update(done, (row_id for row_id, _ in returned))
+            self._scan_at = min([self._scan_at, *(now + delay for _, delay in returned)])
 
     def _settle_rows(self, done: list[int], returned: list[tuple[int, float]], tx: Transaction) -> None:
         if done:
@@ -273,33 +273,32 @@ class Outbox:
         return 0.0 if created is None else max(0.0, (models.now() - created).total_seconds())
 
     def _run(self) -> None:
-        scan_at = 0.0
+        self._scan_at = 0.0
         try:
             while not self._stopping.is_set():
                 try:
-                    scan_at = self._step(scan_at)
+                    self._step()
                 except errors.ServiceUnavailable:
                     self._stopping.wait(1.0)  # the database has logged why
                 except Exception:
                     log.exception("the relay goes on after an error")
                     self._stopping.wait(1.0)
-                self._wait(scan_at)
+                self._wait()
         finally:
             self._finish()
 
-    def _step(self, scan_at: float) -> float:
+    def _step(self) -> None:
         self._send_queue()
         while self._done or self._returned:
             self._settle()
-        if time.monotonic() < max(scan_at, self._resume_at):
-            return scan_at
-        self._scan()
-        return time.monotonic() + self._until_due()
+        if time.monotonic() >= max(self._scan_at, self._resume_at):
+            self._scan()
+            self._scan_at = time.monotonic() + self._until_due()
 
-    def _wait(self, scan_at: float) -> None:
+    def _wait(self) -> None:
         """Until there is something to do; a little longer when that is only to delete rows."""
         with self._changed:
-            until = max(scan_at, self._resume_at)
+            until = max(self._scan_at, self._resume_at)
             while not (self._queue or self._done or self._returned or self._stopping.is_set()):
                 left = until - time.monotonic()
                 if left <= 0:
