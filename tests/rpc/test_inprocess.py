@@ -15,6 +15,7 @@ from nova_api.rpc.consumer import ServiceRunner
 from nova_api.rpc.envelope import RemoteError, RpcTimeout
 from nova_api.rpc.inprocess import InProcessTransport
 from nova_api.rpc.transport import NoConsumer, TransportError
+from tests.servers import ROOT
 
 CONTEXT = RequestContext(user_id="alice", project_id="acme", request_id="req-42")
 METHODS = ("note", "add", "fail", "refuse", "wait", "relay", "flaky")
@@ -309,4 +310,31 @@ def test_the_embedded_transport_does_not_load_the_amqp_library() -> None:
         "import sys, nova_api.rpc.inprocess, nova_api.rpc.outbox, nova_api.rpc.client, nova_api.rpc.consumer;"
         "print({m.split('.')[0] for m in sys.modules} & {'kombu', 'amqp', 'vine'})"
     )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout == b"set()\n"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "set()\n", done.stderr
+
+
+def test_green_threads_work_alike() -> None:
+    code = """
+from nova_api import server
+server.patch()
+import threading, time
+from nova_api.context import RequestContext
+from nova_api.rpc.client import Rpc
+from nova_api.rpc.inprocess import InProcessTransport
+transport = InProcessTransport()
+rpc, context, results = Rpc(transport, 30), RequestContext(None, None), []
+def handle(message):
+    time.sleep(0.01)
+    return message.args["value"]
+subscription = transport.consume(["compute"], "h1", handle, 2)
+def work(value):
+    rpc.cast(context, "compute", "note", value=value)
+    results.append(rpc.call(context, "compute", "note", value=value))
+threads = [threading.Thread(target=work, args=(n,)) for n in range(20)]
+[t.start() for t in threads]
+[t.join(30) for t in threads]
+print(len(results), subscription.stop(30), transport.counters.handled)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "20 True 40\n", done.stderr
