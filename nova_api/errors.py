@@ -70,6 +70,17 @@ class RequestExpired(ApiError):
     """A time stamp outside of the window, or a passed ``Expires``."""
 
 
+class IncompleteSignature(ApiError):
+    """A signature of version 4 that lacks a part."""
+
+
+class InvalidClientToken(ApiError):
+    """Credentials of a kind that this cloud does not give out."""
+
+    status = 401
+    code = "InvalidClientTokenId"
+
+
 class DryRunOperation(ApiError):
     """DryRun: the request would have been carried out."""
 
