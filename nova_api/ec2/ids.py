@@ -46,3 +46,14 @@ def image_id(number: int, container_format: str) -> str:
     """``ami-0000002a``; ``aki`` and ``ari`` for kernels and ramdisks, ``ami`` for every other format."""
     prefix = container_format if container_format in ("aki", "ari") else "ami"
     return f"{prefix}-{number:08x}"
+
+
+def is_ec2_id(value: object) -> bool:
+    """Whether a value has the form of an EC2 id of any kind (spec ec2.md 2.9)."""
+    if not isinstance(value, str):
+        return False
+    try:
+        int(value.rpartition("-")[2], 16)
+    except ValueError:
+        return False
+    return value.isascii()

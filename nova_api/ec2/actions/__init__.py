@@ -1,0 +1,1 @@
+"""The actions of CloudController, one resource per module; each has its rows of the action table."""

@@ -1,0 +1,191 @@
+"""The four base types of every door -- Request, Application, Middleware, Router -- and the Paste factories.
+
+On the way of a request a middleware is plain WSGI: it calls ``self.application(environ, start_response)`` and does not
+rebuild the answer. Those that have something to say about a request with webob override :meth:`Middleware.process_request`.
+"""
+
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Self
+
+import routes
+import routes.middleware
+import webob
+import webob.dec
+import webob.exc
+
+from nova_api import runtime
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Any]
+WsgiApplication = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+#: The old name of an authentication strategy.
+_STRATEGY_ALIASES = {"local": ("local", "deprecated"), "deprecated": ("deprecated", "local")}
+
+
+class Request(webob.Request):
+    """A request, with what the doors ask of it."""
+
+    def best_match_content_type(self, supported: tuple[str, ...] = ("application/json", "application/xml")) -> str:
+        """The content type to answer in: by the path's suffix, else by the Accept header.
+
+        :param supported: content types, the default first
+        """
+        suffix = self.path.rpartition(".")[2]
+        by_suffix = f"application/{suffix}"
+        if by_suffix in supported:
+            return by_suffix
+        return str(self.accept.best_match(supported, default_match=supported[0]) or supported[0])
+
+
+class Application:
+    """A WSGI application that a Paste file can name."""
+
+    @classmethod
+    def factory(cls, global_config: Mapping[str, str], **local_config: str) -> Self:
+        """Paste application factory; options of the section go to the constructor."""
+        return cls(**local_config)
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        raise NotImplementedError
+
+
+class Middleware(Application):
+    """A WSGI application around another one.
+
+    :param application: the one below
+    """
+
+    def __init__(self, application: WsgiApplication) -> None:
+        self.application = application
+
+    @classmethod
+    def factory(cls, global_config: Mapping[str, str], **local_config: str) -> Any:
+        """Paste filter factory: a callable that wraps an application."""
+
+        def wrap(application: WsgiApplication) -> Self:
+            return cls(application, **local_config)
+
+        return wrap
+
+    def process_request(self, request: Request) -> webob.Response | None:
+        """An answer of this layer's own, or None to pass the request on."""
+        return None
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        answer = self.process_request(Request(environ))
+        return (answer or self.application)(environ, start_response)
+
+
+class Debug(Middleware):
+    """Prints every request and answer; for a developer's terminal, never in a shipped pipeline."""
+
+    @webob.dec.wsgify(RequestClass=Request)
+    def __call__(self, req: Request) -> webob.Response:
+        print(("*" * 40) + " REQUEST ENVIRON")
+        for key, value in sorted(req.environ.items()):
+            print(f"{key} = {value}")
+        answer = req.get_response(self.application)
+        print(("*" * 40) + " RESPONSE HEADERS")
+        for key, value in answer.headers.items():
+            print(f"{key} = {value}")
+        answer.app_iter = self.print_generator(answer.app_iter)
+        return answer
+
+    @staticmethod
+    def print_generator(app_iter: Iterable[bytes]) -> Iterable[bytes]:
+        """Pass a body on, printing it."""
+        print(("*" * 40) + " BODY")
+        for part in app_iter:
+            sys.stdout.write(part.decode("utf-8", "replace"))
+            sys.stdout.flush()
+            yield part
+        print()
+
+
+class Router(Application):
+    """Dispatches by the URL to the WSGI application in a route's ``controller``.
+
+    :param mapper: a :class:`routes.Mapper`
+    """
+
+    def __init__(self, mapper: routes.Mapper) -> None:
+        self.map = mapper
+        self._router = routes.middleware.RoutesMiddleware(self._dispatch, self.map)
+
+    @classmethod
+    def factory(cls, global_config: Mapping[str, str], **local_config: str) -> Self:
+        """Paste application factory."""
+        return cls(routes.Mapper())
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        answer: Iterable[bytes] = self._router(environ, start_response)
+        return answer
+
+    @staticmethod
+    def _dispatch(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        match = environ["wsgiorg.routing_args"][1]
+        application: WsgiApplication = match["controller"] if match else webob.exc.HTTPNotFound()
+        return application(environ, start_response)
+
+
+def pipeline_factory(loader: Any, global_config: Mapping[str, str], **local_config: str) -> WsgiApplication:
+    """Paste composite factory: the pipeline of the configured ``auth_strategy``.
+
+    Each option of the section is a pipeline; ``<strategy>_nolimit`` is taken when ``api_rate_limit`` is off and there
+    is one.
+
+    :raises LookupError: the section has no pipeline for the strategy
+    """
+    config = runtime.current().config
+    names = _STRATEGY_ALIASES.get(config.auth_strategy, (config.auth_strategy,))
+    if not config.api_rate_limit:
+        names = (*(f"{name}_nolimit" for name in names), *names)
+    text = next((local_config[name] for name in names if name in local_config), None)
+    if text is None:
+        raise LookupError(f"no pipeline for auth_strategy={config.auth_strategy}")
+    *filters, last = text.split()
+    application: WsgiApplication = loader.get_app(last)
+    for name in reversed(filters):
+        application = loader.get_filter(name)(application)
+    return application
+
+
+class UrlMap:
+    """Applications by path prefix; the longest prefix wins, whole path segments only.
+
+    :param applications: by prefix, ``/services/Cloud`` for example
+    """
+
+    def __init__(self, applications: Mapping[str, WsgiApplication]) -> None:
+        by_length = sorted(applications.items(), key=lambda item: len(item[0]), reverse=True)
+        self.applications = [("" if prefix == "/" else prefix.rstrip("/"), app) for prefix, app in by_length]
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "")
+        for prefix, application in self.applications:
+            if path == prefix or path.startswith(f"{prefix}/"):
+                environ["SCRIPT_NAME"] = environ.get("SCRIPT_NAME", "") + prefix
+                environ["PATH_INFO"] = path[len(prefix) :]
+                return application(environ, start_response)
+        return _not_found(start_response)
+
+
+def _not_found(start_response: StartResponse) -> Iterable[bytes]:
+    body = b"404 Not Found\n\nThe resource could not be found.\n\n   "
+    start_response(
+        "404 Not Found", [("Content-Type", "text/plain; charset=UTF-8"), ("Content-Length", str(len(body)))]
+    )
+    return [body]
+
+
+def urlmap_factory(loader: Any, global_config: Mapping[str, str], **local_config: str) -> UrlMap:
+    """Paste composite factory: ``/prefix = application name`` lines."""
+    return UrlMap(
+        {
+            prefix: loader.get_app(name, global_conf=global_config)
+            for prefix, name in local_config.items()
+            if prefix.startswith("/")
+        }
+    )
