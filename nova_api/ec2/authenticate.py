@@ -8,7 +8,7 @@ from nova_api.config import Config
 from nova_api.context import RequestContext
 from nova_api.ec2.incoming import Incoming, incoming
 from nova_api.ec2.layer import AUTH_FAILED, CONTEXT, Layer
-from nova_api.metadata.callers import caller, networks
+from nova_api.auth.callers import caller, networks
 from nova_api.wsgi import Environ, WsgiApplication
 
 #: Verified against for unknown access keys, so that those take as long as known ones.

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nova_api import errors, runtime
-from nova_api.metadata import answers, callers
+from nova_api.auth import callers
+from nova_api.metadata import answers
 from nova_api.metadata.tree import Leaf, Tree, lookup, render, tree_of
 
 log = logging.getLogger(__name__)

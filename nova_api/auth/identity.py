@@ -1,0 +1,310 @@
+"""Users, projects, roles and access keys (spec ec2.md 2.5).
+
+Nothing is remembered between requests: a key that is revoked, or a membership that ends, is gone with the next one.
+"""
+
+import secrets
+import string
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy.engine import Row
+
+from nova_api import errors
+from nova_api.auth.secretbox import SecretBox
+from nova_api.config import Config
+from nova_api.db import identity as queries
+from nova_api.db.engine import Database, Transaction
+from nova_api.db.models import access_keys, global_roles, memberships, project_roles, projects, users
+
+_ALPHABET = string.ascii_letters + string.digits
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Whom an access key belongs to, and what that user is in a project.
+
+    :ivar allowed: the project exists, and the user is a member or an administrator
+    :ivar roles: active roles in the project
+    """
+
+    user_id: str
+    is_admin: bool
+    secret: str = field(repr=False)
+    project_id: str
+    roles: tuple[str, ...]
+    allowed: bool
+
+
+class Identity:
+    """Identity as a service."""
+
+    def __init__(self, db: Database, config: Config) -> None:
+        self.db = db
+        self.box = SecretBox(config.secret_key_path)
+        self.allowed_roles = frozenset(config.allowed_roles) | {"projectmanager"}
+        self.global_roles = frozenset(config.global_roles)
+        self.superuser_roles = frozenset(config.superuser_roles)
+
+    def credentials(self, access: str, project: str | None = None) -> Credentials | None:
+        """Who is behind an access key.
+
+        Without a project it is the one named like the user, as in 2012.1; where there is none, the only one that the
+        user is a member of, which is what people who paste a plain access key mean.
+
+        :returns: None when nobody has the key
+        """
+        with self.db.read() as conn:
+            key = queries.key(conn, access)
+            if key is None:
+                return None
+            name = project or key.id
+            if project is None and not queries.project_exists(conn, key.id):
+                name = queries.only_project_of(conn, key.id) or key.id
+            rows = queries.rights(conn, key.id, name)
+        return self._judge(key, name, rows)
+
+    def _judge(self, key: Row[Any], project: str, rows: Sequence[Row[Any]]) -> Credentials:
+        """Step 6 of the rule: a role is active when it is held globally and in the project."""
+        found: dict[str, set[str]] = {"project": set(), "member": set(), "global": set(), "local": set()}
+        for kind, value in rows:
+            found[kind].add(value)
+        everywhere = found["global"]
+        is_admin = bool(key.is_admin) or bool(everywhere & (self.superuser_roles | self.global_roles))
+        active = everywhere & (found["local"] | self.global_roles) & self.allowed_roles
+        if key.id in found["project"]:
+            active = active | {"projectmanager"}
+        roles = sorted(active)
+        if is_admin and "admin" not in roles:
+            roles.append("admin")
+        return Credentials(
+            user_id=key.id,
+            is_admin=is_admin,
+            secret=self.box.open(key.secret),
+            project_id=project,
+            roles=tuple(roles),
+            allowed=bool(found["project"]) and (is_admin or bool(found["member"])),
+        )
+
+    # -- administration ----------------------------------------------------------------------------------
+
+    def create_user(
+        self, name: str, *, admin: bool = False, access: str | None = None, secret: str | None = None
+    ) -> tuple[str, str]:
+        """A new user with one access key.
+
+        :returns: access key and secret
+        :raises Duplicate: the user, or the access key, exists
+        """
+
+        def work(tx: Transaction) -> tuple[str, str]:
+            if queries.user(tx.conn, name) is not None:
+                raise errors.Duplicate(f"User {name} exists already.")
+            queries.put(tx, users, {"id": name, "is_admin": admin})
+            return self._new_key(tx, name, access, secret)
+
+        return self.db.write(work)
+
+    def modify_user(self, name: str, *, admin: bool) -> None:
+        """Make a user an administrator, or take it back.
+
+        :raises UserNotFound: no such user
+        """
+
+        def work(tx: Transaction) -> None:
+            self._require_user(tx, name)
+            queries.put(tx, users, {"id": name, "is_admin": admin})
+
+        self.db.write(work)
+
+    def delete_user(self, name: str) -> None:
+        """End a user with keys, roles and memberships.
+
+        :raises UserNotFound: no such user
+        """
+
+        def work(tx: Transaction) -> None:
+            if not queries.remove(tx, users, id=name):
+                raise errors.UserNotFound(name)
+
+        self.db.write(work)
+
+    def list_users(self) -> Sequence[Row[Any]]:
+        """All users."""
+        with self.db.read() as conn:
+            return queries.all_rows(conn, users)
+
+    def create_project(self, name: str, manager: str, description: str = "") -> None:
+        """A new project; its manager is its first member.
+
+        :raises Duplicate: it exists
+        :raises UserNotFound: no such manager
+        """
+
+        def work(tx: Transaction) -> None:
+            self._require_user(tx, manager)
+            if queries.project(tx.conn, name) is not None:
+                raise errors.Duplicate(f"Project {name} exists already.")
+            queries.put(tx, projects, {"id": name, "project_manager": manager, "description": description})
+            queries.put(tx, memberships, {"user_id": manager, "project_id": name})
+
+        self.db.write(work)
+
+    def delete_project(self, name: str) -> None:
+        """End a project with its memberships and roles; what it owns stays, for administrators.
+
+        :raises ProjectNotFound: no such project
+        """
+
+        def work(tx: Transaction) -> None:
+            if not queries.remove(tx, projects, id=name):
+                raise errors.ProjectNotFound(name)
+
+        self.db.write(work)
+
+    def list_projects(self) -> Sequence[Row[Any]]:
+        """All projects."""
+        with self.db.read() as conn:
+            return queries.all_rows(conn, projects)
+
+    def members(self) -> dict[str, list[str]]:
+        """Members by project."""
+        found: dict[str, list[str]] = {}
+        with self.db.read() as conn:
+            for row in queries.all_rows(conn, memberships):
+                found.setdefault(row.project_id, []).append(row.user_id)
+        return found
+
+    def add_member(self, project: str, user: str) -> None:
+        """Make a user a member.
+
+        :raises UserNotFound: no such user
+        :raises ProjectNotFound: no such project
+        """
+
+        def work(tx: Transaction) -> None:
+            self._require_user(tx, user)
+            self._require_project(tx, project)
+            queries.put(tx, memberships, {"user_id": user, "project_id": project})
+
+        self.db.write(work)
+
+    def remove_member(self, project: str, user: str) -> None:
+        """End a membership, and the user's roles in the project.
+
+        :raises ProjectNotFound: the user is no member of such a project
+        """
+
+        def work(tx: Transaction) -> None:
+            if not queries.remove(tx, memberships, user_id=user, project_id=project):
+                raise errors.ProjectNotFound(project)
+            queries.remove(tx, project_roles, user_id=user, project_id=project)
+
+        self.db.write(work)
+
+    def grant(self, user: str, role: str, project: str | None = None) -> None:
+        """Give a user a role, globally or in a project.
+
+        :raises InvalidParameterValue: a role that is not among ``allowed_roles``
+        """
+
+        def work(tx: Transaction) -> None:
+            self._require_user(tx, user)
+            if project is None:
+                queries.put(tx, global_roles, {"user_id": user, "role": role})
+                return
+            self._require_project(tx, project)
+            queries.put(tx, project_roles, {"user_id": user, "project_id": project, "role": role})
+
+        if role not in self.allowed_roles | self.superuser_roles | self.global_roles:
+            raise errors.InvalidParameterValue(f"The role {role} is not one of: {errors.names(self.allowed_roles)}.")
+        self.db.write(work)
+
+    def revoke(self, user: str, role: str, project: str | None = None) -> None:
+        """Take a role back.
+
+        :raises NotFound: the user has no such role
+        """
+
+        def work(tx: Transaction) -> None:
+            if project is None:
+                gone = queries.remove(tx, global_roles, user_id=user, role=role)
+            else:
+                gone = queries.remove(tx, project_roles, user_id=user, role=role, project_id=project)
+            if not gone:
+                raise errors.NotFound(f"User {user} does not have the role {role} there.")
+
+        self.db.write(work)
+
+    def roles(self) -> dict[str, dict[str, list[str]]]:
+        """Roles by user: ``global`` and by project."""
+        found: dict[str, dict[str, list[str]]] = {}
+        with self.db.read() as conn:
+            for row in queries.all_rows(conn, global_roles):
+                found.setdefault(row.user_id, {}).setdefault("global", []).append(row.role)
+            for row in queries.all_rows(conn, project_roles):
+                found.setdefault(row.user_id, {}).setdefault(row.project_id, []).append(row.role)
+        return found
+
+    def create_key(self, user: str, *, access: str | None = None, secret: str | None = None) -> tuple[str, str]:
+        """One more access key of a user.
+
+        :returns: access key and secret; the secret is shown this once
+        :raises UserNotFound: no such user
+        :raises Duplicate: the access key exists
+        """
+
+        def work(tx: Transaction) -> tuple[str, str]:
+            self._require_user(tx, user)
+            return self._new_key(tx, user, access, secret)
+
+        return self.db.write(work)
+
+    def keys(self, user: str) -> Sequence[tuple[str, str]]:
+        """Access keys of a user with their secrets, oldest first."""
+        with self.db.read() as conn:
+            return [(row.access_key, self.box.open(row.secret)) for row in queries.keys_of(conn, user)]
+
+    def revoke_key(self, access: str) -> None:
+        """End an access key.
+
+        :raises NotFound: there is no such key
+        """
+
+        def work(tx: Transaction) -> None:
+            if not queries.remove(tx, access_keys, access_key=access):
+                raise errors.NotFound(f"Access key {access} could not be found.")
+
+        self.db.write(work)
+
+    def put_key(self, tx: Transaction, user: str, access: str, secret: str) -> None:
+        """Set an access key of a user, whether it exists or not."""
+        queries.put(tx, access_keys, {"access_key": access, "user_id": user, "secret": self.box.seal(secret)})
+
+    def _new_key(self, tx: Transaction, user: str, access: str | None, secret: str | None) -> tuple[str, str]:
+        access, secret = access or new_access_key(), secret or new_secret()
+        if queries.key(tx.conn, access) is not None:
+            raise errors.Duplicate(f"Access key {access} exists already.")
+        self.put_key(tx, user, access, secret)
+        return access, secret
+
+    @staticmethod
+    def _require_user(tx: Transaction, name: str) -> None:
+        if queries.user(tx.conn, name) is None:
+            raise errors.UserNotFound(name)
+
+    @staticmethod
+    def _require_project(tx: Transaction, name: str) -> None:
+        if queries.project(tx.conn, name) is None:
+            raise errors.ProjectNotFound(name)
+
+
+def new_access_key() -> str:
+    """20 characters, as clients expect of an access key."""
+    return "AK" + "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(18))
+
+
+def new_secret() -> str:
+    """40 characters."""
+    return "".join(secrets.choice(_ALPHABET) for _ in range(40))

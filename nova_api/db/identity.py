@@ -1,0 +1,91 @@
+"""Queries of users, projects, roles and access keys."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from nova_api.db.engine import Transaction
+from nova_api.db.models import access_keys, global_roles, memberships, project_roles, projects, users
+
+_KEY = sa.select(access_keys.c.secret, users.c.id, users.c.is_admin).join_from(access_keys, users).where(
+    access_keys.c.access_key == sa.bindparam("access")
+)
+#: Everything that decides what a user may do in a project, as (kind, value) rows.
+_RIGHTS = sa.union_all(
+    sa.select(sa.literal("project").label("kind"), sa.func.coalesce(projects.c.project_manager, "").label("value")).where(
+        projects.c.id == sa.bindparam("project")
+    ),
+    sa.select(sa.literal("member"), memberships.c.project_id).where(
+        memberships.c.user_id == sa.bindparam("user"), memberships.c.project_id == sa.bindparam("project")
+    ),
+    sa.select(sa.literal("global"), global_roles.c.role).where(global_roles.c.user_id == sa.bindparam("user")),
+    sa.select(sa.literal("local"), project_roles.c.role).where(
+        project_roles.c.user_id == sa.bindparam("user"), project_roles.c.project_id == sa.bindparam("project")
+    ),
+)
+_PROJECTS_OF = sa.select(memberships.c.project_id).where(memberships.c.user_id == sa.bindparam("user")).limit(2)
+_PROJECT = sa.select(projects.c.id).where(projects.c.id == sa.bindparam("project"))
+
+
+def key(conn: Connection, access: str) -> Row[Any] | None:
+    """Secret (encrypted), user id and administrator flag behind an access key."""
+    return conn.execute(_KEY, {"access": access}).first()
+
+
+def rights(conn: Connection, user: str, project: str) -> Sequence[Row[Any]]:
+    """Rows (kind, value): ``project`` with its manager, ``member``, ``global`` and ``local`` roles."""
+    return conn.execute(_RIGHTS, {"user": user, "project": project}).all()
+
+
+def project_exists(conn: Connection, project: str) -> bool:
+    """Whether there is such a project."""
+    return conn.execute(_PROJECT, {"project": project}).first() is not None
+
+
+def only_project_of(conn: Connection, user: str) -> str | None:
+    """The project of a user who is a member of exactly one."""
+    found = conn.execute(_PROJECTS_OF, {"user": user}).scalars().all()
+    return found[0] if len(found) == 1 else None
+
+
+def user(conn: Connection, name: str) -> Row[Any] | None:
+    """A user."""
+    return conn.execute(sa.select(users).where(users.c.id == name)).first()
+
+
+def project(conn: Connection, name: str) -> Row[Any] | None:
+    """A project."""
+    return conn.execute(sa.select(projects).where(projects.c.id == name)).first()
+
+
+def all_rows(conn: Connection, table: sa.Table) -> Sequence[Row[Any]]:
+    """Every row of one of the identity tables, in the order of its key."""
+    return conn.execute(sa.select(table).order_by(*table.primary_key.columns)).all()
+
+
+def keys_of(conn: Connection, user: str) -> Sequence[Row[Any]]:
+    """Access keys of a user, oldest first."""
+    query = sa.select(access_keys).where(access_keys.c.user_id == user)
+    return conn.execute(query.order_by(access_keys.c.created_at, access_keys.c.access_key)).all()
+
+
+def put(tx: Transaction, table: sa.Table, values: dict[str, Any]) -> None:
+    """Insert a row, or change the one with the same key."""
+    names = [column.name for column in table.primary_key.columns]
+    where = sa.and_(*(table.c[name] == values[name] for name in names))
+    rest = {name: value for name, value in values.items() if name not in names}
+    if tx.execute(sa.select(sa.literal(1)).select_from(table).where(where)).first() is None:
+        tx.execute(sa.insert(table).values(**values))
+    elif rest:
+        tx.execute(sa.update(table).where(where).values(**rest))
+
+
+def remove(tx: Transaction, table: sa.Table, **values: Any) -> bool:
+    """Delete the rows with these values.
+
+    :returns: whether there were any
+    """
+    where = sa.and_(*(table.c[name] == value for name, value in values.items()))
+    return bool(tx.execute(sa.delete(table).where(where)).rowcount)
