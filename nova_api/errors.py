@@ -272,6 +272,13 @@ class NoMoreFloatingIps(NotFound):
         super().__init__("Zero floating ips available.")
 
 
+class NoMoreFixedIps(NotFound):
+    """Every network is full, or there is none."""
+
+    def __init__(self) -> None:
+        super().__init__("Zero fixed ips available.")
+
+
 class FloatingPoolNotFound(NotFound):
     """No pool of that name."""
 

@@ -1,0 +1,46 @@
+"""Queries of flavors, the instance types."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from nova_api.db.engine import Transaction
+from nova_api.db.models import flavors, now
+
+_ALL = sa.select(flavors).where(flavors.c.deleted == 0).order_by(flavors.c.id)
+_BY_NAME = sa.select(flavors).where(flavors.c.deleted == 0, flavors.c.name == sa.bindparam("name"))
+_BY_FLAVORID = sa.select(flavors).where(flavors.c.deleted == 0, flavors.c.flavorid == sa.bindparam("flavorid"))
+
+
+def every(conn: Connection) -> Sequence[Row[Any]]:
+    """All flavors."""
+    return conn.execute(_ALL).all()
+
+
+def by_name(conn: Connection, name: str) -> Row[Any] | None:
+    """The flavor with a name, such as ``m1.small``."""
+    return conn.execute(_BY_NAME, {"name": name}).first()
+
+
+def by_flavorid(conn: Connection, flavorid: str) -> Row[Any] | None:
+    """The flavor with an id as the OpenStack API shows it."""
+    return conn.execute(_BY_FLAVORID, {"flavorid": flavorid}).first()
+
+
+def insert(tx: Transaction, values: dict[str, Any]) -> int:
+    """A new flavor.
+
+    :returns: its row number
+    """
+    return int(tx.execute(sa.insert(flavors).values(**values)).inserted_primary_key[0])
+
+
+def delete(tx: Transaction, name: str) -> bool:
+    """End a flavor; instances of it live on.
+
+    :returns: whether it was there
+    """
+    query = sa.update(flavors).where(flavors.c.name == name, flavors.c.deleted == 0)
+    return bool(tx.execute(query.values(deleted=flavors.c.id, deleted_at=now())).rowcount)

@@ -1,0 +1,235 @@
+"""What a hypervisor driver is.
+
+Subclass :class:`Hypervisor`, name the class in the option ``compute_driver``, and nothing else changes. Rules that hold
+for every method that changes something:
+
+* it returns when the change is done, however long that takes: it has a thread of its own;
+* it may be called again after it has succeeded, or after a call that died half way (a killed node is told the same
+  thing again), and must then end in the same state: a guest that is already off is off after ``power_off``;
+* it raises :class:`HypervisorError` when it cannot be done; the text is shown to the guest's owner.
+
+A driver reads and writes no table and sends no message.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Literal
+
+from nova_api.config import Config
+
+
+class HypervisorError(Exception):
+    """The hypervisor could not do it.
+
+    :param message: for the owner of the guest; at most 255 characters are kept
+    """
+
+
+class WrongState(HypervisorError):
+    """The guest is not in a state that allows it, or is not there at all."""
+
+
+class PowerState(IntEnum):
+    """Power states with the numbers of 2012.1's ``instances.power_state``."""
+
+    NOSTATE = 0
+    RUNNING = 1
+    PAUSED = 3
+    SHUTDOWN = 4
+    SUSPENDED = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """What a driver is told about an instance.
+
+    :ivar id: its number, unique in the cloud and never reused
+    :ivar image: UUID of the image it boots, None when it boots from a volume alone
+    :ivar memory_mb: MB; ``root_gb`` and ``ephemeral_gb`` are GB
+    :ivar user_data: base64 text
+    """
+
+    id: int
+    uuid: str
+    hostname: str
+    project_id: str
+    image: str | None
+    kernel: str | None
+    ramdisk: str | None
+    vcpus: int
+    memory_mb: int
+    root_gb: int
+    ephemeral_gb: int
+    key_name: str | None
+    key_data: str | None
+    user_data: str
+    root_device_name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """A network card of a guest.
+
+    :ivar mac: its hardware address
+    :ivar address: its fixed address
+    :ivar cidr: of the network, ``10.0.0.0/24``
+    """
+
+    mac: str
+    address: str
+    cidr: str
+    gateway: str | None
+    bridge: str
+
+
+@dataclass(frozen=True, slots=True)
+class BlockDevice:
+    """A volume of a guest.
+
+    :ivar device: where the guest sees it, ``/dev/vdb``
+    :ivar connection_info: what the volume driver's ``initialize_connection`` returned
+    """
+
+    device: str
+    volume_id: int
+    connection_info: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """What a host has, before any guest.
+
+    :ivar memory_mb: MB
+    :ivar local_gb: GB of disk
+    :ivar kind: name of the hypervisor
+    """
+
+    vcpus: int
+    memory_mb: int
+    local_gb: int
+    kind: str
+
+
+class Hypervisor(ABC):
+    """The guests of one host.
+
+    :param config: the options of this process; a driver reads its own from it
+    :param sleep: how to wait, seconds
+    :param clock: seconds since the epoch
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        sleep: Callable[[float], None] | None = None,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        self.config = config
+
+    # -- the host
+
+    @abstractmethod
+    def capacity(self) -> Capacity:
+        """What the scheduler may count on; asked for at every start."""
+
+    @abstractmethod
+    def adopt(self, guest_id: int, power_state: int, since: float) -> None:
+        """Take up a guest that the datastore says this host has; called for each at start.
+
+        A driver whose guests outlive the process checks that it is there; what the guest really does wins.
+
+        :param power_state: as recorded, a :class:`PowerState`
+        :param since: when it was launched, seconds since the epoch
+        """
+
+    def refresh_security_group(self, group_id: int) -> None:  # noqa: B027 -- not every driver filters packets
+        """The rules of a security group have changed; a driver that filters packets reads them anew."""
+
+    # -- life
+
+    @abstractmethod
+    def spawn(self, guest: Guest, interfaces: Sequence[Interface], devices: Sequence[BlockDevice]) -> None:
+        """Make the guest and start it. A guest that runs already is left alone."""
+
+    @abstractmethod
+    def destroy(self, guest: Guest) -> None:
+        """End the guest and remove what was made for it; volumes stay. No guest is fine."""
+
+    @abstractmethod
+    def power_on(
+        self, guest: Guest, interfaces: Sequence[Interface], devices: Sequence[BlockDevice]
+    ) -> None:
+        """Start a guest that is off."""
+
+    @abstractmethod
+    def power_off(self, guest: Guest) -> None:
+        """Switch the guest off; its disks stay."""
+
+    @abstractmethod
+    def reboot(self, guest: Guest, kind: Literal["SOFT", "HARD"]) -> None:
+        """Restart the guest; it runs afterwards, also when it was off.
+
+        :param kind: ``SOFT`` asks the guest, ``HARD`` is the reset button
+        """
+
+    @abstractmethod
+    def pause(self, guest: Guest) -> None:
+        """Stop the guest's processors, memory stays. Raises :class:`WrongState` unless it runs or is paused."""
+
+    @abstractmethod
+    def unpause(self, guest: Guest) -> None:
+        """Undo :meth:`pause`."""
+
+    @abstractmethod
+    def suspend(self, guest: Guest) -> None:
+        """Write the guest's memory to disk and stop it. Raises :class:`WrongState` unless it runs or is suspended."""
+
+    @abstractmethod
+    def resume(self, guest: Guest) -> None:
+        """Undo :meth:`suspend`."""
+
+    @abstractmethod
+    def rescue(self, guest: Guest, interfaces: Sequence[Interface]) -> None:
+        """Boot a rescue system; the guest's own disk is its second one."""
+
+    @abstractmethod
+    def unrescue(self, guest: Guest) -> None:
+        """Boot the guest's own disk again."""
+
+    # -- questions
+
+    @abstractmethod
+    def power_state(self, guest: Guest) -> PowerState:
+        """What the guest does; ``NOSTATE`` when there is none."""
+
+    @abstractmethod
+    def console(self, guest: Guest, interfaces: Sequence[Interface]) -> str:
+        """What the guest wrote to its serial console, the newest 64 KiB; empty when there is no guest."""
+
+    @abstractmethod
+    def diagnostics(self, guest: Guest) -> dict[str, int]:
+        """Counters of the guest, under libvirt's names where they exist: ``cpu0_time`` (ns), ``memory`` (KiB), …
+
+        :raises WrongState: there is no such guest
+        """
+
+    # -- disks
+
+    @abstractmethod
+    def snapshot(self, guest: Guest, image_id: str) -> int:
+        """Copy the guest's root disk into an image.
+
+        :param image_id: UUID of the image, which exists and is empty
+        :returns: its size in bytes
+        """
+
+    @abstractmethod
+    def attach_volume(self, guest: Guest, device: BlockDevice) -> None:
+        """Show the guest a volume; also while it is off."""
+
+    @abstractmethod
+    def detach_volume(self, guest: Guest, device: str, volume_id: int) -> None:
+        """Take a volume away. One that is not attached is fine."""
