@@ -1,0 +1,348 @@
+"""What nodes read of instances, and how they move them from state to state: always compare and set.
+
+An update names the states that it starts from; when another message was there first, nothing changes and the caller
+learns it. So a message that comes twice does nothing the second time.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from nova_api.db.engine import Transaction
+from nova_api.db.models import block_devices, images, instances, now, snapshots, volumes
+
+_GUEST = (
+    sa.select(
+        instances.c.id,
+        instances.c.uuid,
+        instances.c.hostname,
+        instances.c.user_id,
+        instances.c.project_id,
+        instances.c.image_ref,
+        instances.c.kernel_id,
+        instances.c.ramdisk_id,
+        instances.c.vcpus,
+        instances.c.memory_mb,
+        instances.c.root_gb,
+        instances.c.ephemeral_gb,
+        instances.c.key_name,
+        instances.c.key_data,
+        instances.c.user_data,
+        instances.c.root_device_name,
+        instances.c.availability_zone,
+        instances.c.host,
+        instances.c.vm_state,
+        instances.c.task_state,
+        instances.c.power_state,
+        sa.exists()
+        .where(block_devices.c.instance_id == instances.c.id, ~block_devices.c.no_device)
+        .label("has_devices"),
+    )
+    .where(instances.c.uuid == sa.bindparam("guest"), instances.c.deleted == 0)
+)
+_LOCKED_GUEST = _GUEST.with_for_update(of=instances)
+_WAITING = (
+    sa.select(
+        instances.c.id,
+        instances.c.uuid,
+        instances.c.availability_zone,
+        instances.c.vcpus,
+        instances.c.memory_mb,
+        (instances.c.root_gb + instances.c.ephemeral_gb).label("local_gb"),
+    )
+    .where(
+        instances.c.uuid.in_(sa.bindparam("uuids", expanding=True)),
+        instances.c.deleted == 0,
+        instances.c.host.is_(None),
+        instances.c.vm_state == "building",
+        instances.c.task_state == "scheduling",
+    )
+    .order_by(instances.c.id)
+    .with_for_update()
+)
+_PLACE = (
+    sa.update(instances)
+    .where(instances.c.id.in_(sa.bindparam("numbers", expanding=True)), instances.c.host.is_(None))
+    .values(host=sa.bindparam("place"), scheduled_at=sa.bindparam("at"), task_state="networking")
+)
+_FAIL_MANY = (
+    sa.update(instances)
+    .where(instances.c.id.in_(sa.bindparam("numbers", expanding=True)))
+    .values(vm_state="error", task_state=None, fault_code=500, fault_message=sa.bindparam("fault"))
+)
+_TO_SPAWNING = (
+    sa.update(instances).where(instances.c.id == sa.bindparam("number")).values(task_state="spawning")
+)
+_TO_ACTIVE = (
+    sa.update(instances)
+    .where(
+        instances.c.id == sa.bindparam("number"),
+        instances.c.deleted == 0,
+        instances.c.vm_state == "building",
+        instances.c.task_state == "spawning",
+    )
+    .values(
+        vm_state="active",
+        task_state=None,
+        power_state=sa.bindparam("power"),
+        launched_at=sa.bindparam("at"),
+        terminated_at=None,
+        progress=100,
+    )
+)
+_ON_HOST = sa.select(instances.c.id, instances.c.power_state, instances.c.launched_at).where(
+    instances.c.host == sa.bindparam("place"),
+    instances.c.deleted == 0,
+    instances.c.launched_at.is_not(None),
+)
+_DEVICES = (
+    sa.select(
+        block_devices.c.id,
+        block_devices.c.device_name,
+        block_devices.c.snapshot_id,
+        block_devices.c.volume_id,
+        block_devices.c.volume_size,
+        block_devices.c.connection_info,
+        volumes.c.host,
+        volumes.c.status,
+        volumes.c.project_id,
+    )
+    .join_from(block_devices, volumes, volumes.c.id == block_devices.c.volume_id, isouter=True)
+    .where(
+        block_devices.c.instance_id == sa.bindparam("owner"),
+        ~block_devices.c.no_device,
+        sa.or_(block_devices.c.volume_id.is_not(None), block_devices.c.snapshot_id.is_not(None)),
+    )
+    .order_by(block_devices.c.device_name)
+)
+_IMAGE = sa.select(
+    images.c.id, images.c.status, images.c.block_device_mapping, images.c.instance_uuid
+).where(images.c.uuid == sa.bindparam("image"), images.c.deleted == 0)
+
+
+# -- reading -----------------------------------------------------------------------------------------------
+
+
+def get(conn: Connection, uuid: str) -> Row[Any] | None:
+    """A living instance; ``has_devices`` tells whether :func:`devices` finds anything."""
+    return conn.execute(_GUEST, {"guest": uuid}).first()
+
+
+def lock(tx: Transaction, uuid: str) -> Row[Any] | None:
+    """:func:`get`, kept from changing until the transaction ends."""
+    return tx.execute(_LOCKED_GUEST, {"guest": uuid}).first()
+
+
+def on_host(conn: Connection, host: str) -> Sequence[Row[Any]]:
+    """Number, power state and launch time of the instances that a host has started."""
+    return conn.execute(_ON_HOST, {"place": host}).all()
+
+
+def devices(conn: Connection, instance_id: int) -> Sequence[Row[Any]]:
+    """Volumes of an instance, made or still to be made of snapshots, with the volume's host, status and project."""
+    return conn.execute(_DEVICES, {"owner": instance_id}).all()
+
+
+# -- scheduling --------------------------------------------------------------------------------------------
+
+
+def waiting(tx: Transaction, uuids: Iterable[str]) -> Sequence[Row[Any]]:
+    """Those of the instances that have no host yet and wait for one; locked, oldest first."""
+    return tx.execute(_WAITING, {"uuids": list(uuids)}).all()
+
+
+def place(tx: Transaction, numbers: Iterable[int], host: str) -> None:
+    """Give instances found by :func:`waiting` their host."""
+    tx.execute(_PLACE, {"numbers": list(numbers), "place": host, "at": now()})
+
+
+def fail_many(tx: Transaction, numbers: Iterable[int], fault: str) -> None:
+    """Put instances found by :func:`waiting` into the state ``error``."""
+    tx.execute(_FAIL_MANY, {"numbers": list(numbers), "fault": fault[:255]})
+
+
+# -- changing ----------------------------------------------------------------------------------------------
+
+
+def start_spawning(tx: Transaction, number: int) -> None:
+    """Move a building instance that this transaction has locked to the task ``spawning``."""
+    tx.execute(_TO_SPAWNING, {"number": number})
+
+
+def finish_spawning(tx: Transaction, number: int, power_state: int) -> bool:
+    """Make a spawned instance active.
+
+    :returns: whether it was still waiting for that
+    """
+    values = {"number": number, "power": power_state, "at": now()}
+    return bool(tx.execute(_TO_ACTIVE, values).rowcount)
+
+
+def change(tx: Transaction, number: int, task_states: Iterable[str], values: Mapping[str, Any]) -> bool:
+    """Compare and set: change a living instance if its task is one of ``task_states``.
+
+    :returns: whether it was
+    """
+    query = (
+        sa.update(instances)
+        .where(
+            instances.c.id == number, instances.c.deleted == 0, instances.c.task_state.in_(list(task_states))
+        )
+        .values(**values)
+    )
+    return bool(tx.execute(query).rowcount)
+
+
+def fail(tx: Transaction, number: int, task_states: Iterable[str], fault: str) -> bool:
+    """:func:`change` to the state ``error`` with a text for the owner."""
+    values = {"vm_state": "error", "task_state": None, "fault_code": 500, "fault_message": fault[:255]}
+    return change(tx, number, task_states, values)
+
+
+# -- volumes of instances ----------------------------------------------------------------------------------
+
+
+def claim_volume(tx: Transaction, volume_id: int, instance_id: int, device: str) -> bool:
+    """Reserve a free volume for an instance that is being built; one that is reserved for it already is fine.
+
+    :returns: whether the instance has it now
+    """
+    mine = sa.and_(volumes.c.instance_id == instance_id, volumes.c.status.in_(["attaching", "in-use"]))
+    query = (
+        sa.update(volumes)
+        .where(volumes.c.id == volume_id, volumes.c.deleted == 0, sa.or_(volumes.c.status == "available", mine))
+        .values(
+            status=sa.case((volumes.c.status == "in-use", "in-use"), else_="attaching"),
+            instance_id=instance_id,
+            mountpoint=device,
+        )
+    )
+    return bool(tx.execute(query).rowcount)
+
+
+def add_volume(tx: Transaction, device_id: int, values: Mapping[str, Any]) -> int:
+    """A volume to be made for a block device of an instance.
+
+    :returns: its number
+    """
+    made = tx.execute(sa.insert(volumes).values(**values)).inserted_primary_key
+    assert made is not None  # noqa: S101 -- for the type checker: one row was inserted
+    tx.execute(sa.update(block_devices).where(block_devices.c.id == device_id).values(volume_id=made[0]))
+    return int(made[0])
+
+
+def attached(
+    tx: Transaction, volume_id: int, instance_id: int, device: str, connection_info: Mapping[str, Any]
+) -> bool:
+    """Note that a volume is attached; its block device row is made unless it is there.
+
+    :returns: whether it was on its way to this instance
+    """
+    query = (
+        sa.update(volumes)
+        .where(
+            volumes.c.id == volume_id,
+            volumes.c.deleted == 0,
+            volumes.c.instance_id == instance_id,
+            volumes.c.status == "attaching",
+        )
+        .values(status="in-use", attach_status="attached", mountpoint=device, attach_time=now())
+    )
+    if not tx.execute(query).rowcount:
+        return False
+    info = json.dumps(dict(connection_info))
+    mine = sa.and_(block_devices.c.instance_id == instance_id, block_devices.c.device_name == device)
+    update = (
+        sa.update(block_devices)
+        .where(mine)
+        .values(volume_id=volume_id, connection_info=info, no_device=False)
+    )
+    if not tx.execute(update).rowcount:
+        row = {"instance_id": instance_id, "device_name": device, "volume_id": volume_id}
+        tx.execute(sa.insert(block_devices).values(connection_info=info, **row))
+    return True
+
+
+def detached(
+    tx: Transaction, volume_id: int, instance_id: int | None, states: Iterable[str] = ("detaching",)
+) -> bool:
+    """Note that a volume is free again, and drop its block device row.
+
+    :param states: statuses that the volume may be in
+    :returns: whether it was in one of them
+    """
+    query = (
+        sa.update(volumes)
+        .where(volumes.c.id == volume_id, volumes.c.deleted == 0, volumes.c.status.in_(list(states)))
+        .values(
+            status="available", attach_status="detached", instance_id=None, mountpoint=None, attach_time=None
+        )
+    )
+    if instance_id is not None:
+        query = query.where(volumes.c.instance_id == instance_id)
+    if not tx.execute(query).rowcount:
+        return False
+    held = block_devices.c.volume_id == volume_id
+    if instance_id is not None:
+        held = sa.and_(held, block_devices.c.instance_id == instance_id)
+    tx.execute(sa.delete(block_devices).where(held))
+    return True
+
+
+def get_volume(conn: Connection, volume_id: int) -> Row[Any] | None:
+    """A living volume."""
+    query = sa.select(volumes).where(volumes.c.id == volume_id, volumes.c.deleted == 0)
+    return conn.execute(query).first()
+
+
+def get_snapshot(conn: Connection, snapshot_id: int) -> Row[Any] | None:
+    """A living snapshot with the host of its volume."""
+    query = (
+        sa.select(*snapshots.c, volumes.c.host)
+        .join_from(snapshots, volumes, volumes.c.id == snapshots.c.volume_id)
+        .where(snapshots.c.id == snapshot_id, snapshots.c.deleted == 0)
+    )
+    return conn.execute(query).first()
+
+
+# -- images of instances -----------------------------------------------------------------------------------
+
+
+def get_image(conn: Connection, uuid: str) -> Row[Any] | None:
+    """State and mapping of a living image."""
+    return conn.execute(_IMAGE, {"image": uuid}).first()
+
+
+def snapshots_of_image(conn: Connection, mapping: str) -> Sequence[Row[Any]]:
+    """The snapshots that an image's mapping names and that are not made yet, with the hosts of their volumes.
+
+    :param mapping: JSON text of ``images.block_device_mapping``
+    """
+    wanted = [entry["snapshot_id"] for entry in json.loads(mapping) if entry.get("snapshot_id")]
+    if not wanted:
+        return ()
+    query = (
+        sa.select(snapshots.c.id, snapshots.c.volume_id, volumes.c.host)
+        .join_from(snapshots, volumes, volumes.c.id == snapshots.c.volume_id)
+        .where(snapshots.c.id.in_(wanted), snapshots.c.deleted == 0, snapshots.c.status == "creating")
+        .order_by(snapshots.c.id)
+    )
+    return conn.execute(query).all()
+
+
+def finish_image(tx: Transaction, uuid: str, *, status: str, size: int = 0) -> bool:
+    """End the making of an image.
+
+    :param status: ``active``, or ``killed`` when it failed
+    :param size: bytes
+    :returns: whether it was being made
+    """
+    query = (
+        sa.update(images)
+        .where(images.c.uuid == uuid, images.c.deleted == 0, images.c.status.in_(["queued", "saving"]))
+        .values(status=status, size=size, progress=100 if status == "active" else 0)
+    )
+    return bool(tx.execute(query).rowcount)
