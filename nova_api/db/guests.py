@@ -266,30 +266,35 @@ def attached(
     return True
 
 
-def detached(
-    tx: Transaction, volume_id: int, instance_id: int | None, states: Iterable[str] = ("detaching",)
-) -> bool:
+def detached(tx: Transaction, volume_id: int, instance_id: int, status: str) -> bool:
     """Note that a volume is free again, and drop its block device row.
 
-    :param states: statuses that the volume may be in
-    :returns: whether it was in one of them
+    :param status: what the volume has to be in
+    :returns: whether it was, and belonged to the instance
     """
     query = (
         sa.update(volumes)
-        .where(volumes.c.id == volume_id, volumes.c.deleted == 0, volumes.c.status.in_(list(states)))
+        .where(
+            volumes.c.id == volume_id,
+            volumes.c.deleted == 0,
+            volumes.c.instance_id == instance_id,
+            volumes.c.status == status,
+        )
         .values(
             status="available", attach_status="detached", instance_id=None, mountpoint=None, attach_time=None
         )
     )
-    if instance_id is not None:
-        query = query.where(volumes.c.instance_id == instance_id)
     if not tx.execute(query).rowcount:
         return False
-    held = block_devices.c.volume_id == volume_id
-    if instance_id is not None:
-        held = sa.and_(held, block_devices.c.instance_id == instance_id)
-    tx.execute(sa.delete(block_devices).where(held))
+    mine = sa.and_(block_devices.c.volume_id == volume_id, block_devices.c.instance_id == instance_id)
+    tx.execute(sa.delete(block_devices).where(mine))
     return True
+
+
+def keep_volume(tx: Transaction, volume_id: int) -> None:
+    """Note that a volume could not be detached."""
+    query = sa.update(volumes).where(volumes.c.id == volume_id, volumes.c.status == "detaching")
+    tx.execute(query.values(status="in-use"))
 
 
 def get_volume(conn: Connection, volume_id: int) -> Row[Any] | None:

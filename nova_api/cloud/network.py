@@ -1,0 +1,149 @@
+"""Floating addresses (spec ec2.md 4.4).
+
+What 2012.1 handed to the network node without waiting is decided here, so that a refusal reaches the caller; the node
+is then told to program the host.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy.engine import Row
+
+from nova_api import errors, limits
+from nova_api.cloud.policy import Policy
+from nova_api.cloud.quota import Quotas
+from nova_api.config import Config
+from nova_api.context import RequestContext
+from nova_api.db import floating as queries
+from nova_api.db import instances as instance_queries
+from nova_api.db.engine import Database, Transaction
+from nova_api.db.filters import build
+from nova_api.rpc.outbox import Outbox
+
+
+class Network:
+    """Floating addresses as a service."""
+
+    def __init__(self, db: Database, quotas: Quotas, outbox: Outbox, policy: Policy, config: Config) -> None:
+        self.db, self.quotas, self.outbox, self.policy, self.config = db, quotas, outbox, policy, config
+
+    def list(
+        self,
+        context: RequestContext,
+        addresses: Sequence[str] | None = None,
+        *,
+        filters: Sequence[tuple[str, Sequence[str]]] = (),
+    ) -> Sequence[Row[Any]]:
+        """Addresses of the caller's project, for administrators too, in the order of the pool.
+
+        :param addresses: only these; each must be the project's
+        :raises FloatingIpNotFound: one of them is not
+        """
+        where = build(queries.FILTERS, filters)
+        with self.db.read() as conn:
+            found = queries.of_project(conn, context.project_id, *where)
+            if not addresses:
+                return found
+            mine = {row.address for row in queries.of_project(conn, context.project_id)} if where else {
+                row.address for row in found
+            }
+        for address in addresses:
+            if address not in mine:
+                raise errors.FloatingIpNotFound(address)
+        wanted = set(addresses)
+        return [row for row in found if row.address in wanted]
+
+    def allocate(self, context: RequestContext, pool: str | None = None) -> str:
+        """Take an address for the project.
+
+        :param pool: ``default_floating_pool`` without one
+        :raises AddressLimitExceeded: quota
+        :raises NoMoreFloatingIps: the pool is empty
+        """
+        self.policy.check(context, "network:allocate_floating_ip")
+
+        def work(tx: Transaction) -> str:
+            left = self.quotas.left(tx, context.project_id or "", "floating_ips")
+            if left["floating_ips"] < 1:
+                raise errors.AddressLimitExceeded
+            address = queries.claim(tx, pool or self.config.default_floating_pool, context.project_id or "")
+            if address is None:
+                raise errors.NoMoreFloatingIps
+            return address
+
+        return self.db.write(work)
+
+    def release(self, context: RequestContext, address: str) -> None:
+        """Return an address to its pool.
+
+        :raises FloatingIpNotFound: it is not the project's
+        :raises AddressInUse: an instance holds it
+        """
+        self.policy.check(context, "network:deallocate_floating_ip")
+
+        def work(tx: Transaction) -> None:
+            row = self._own(tx, context, address)
+            if row.fixed_ip_id is not None or not queries.release(tx, row.id, row.project_id):
+                raise errors.AddressInUse(address)
+
+        self.db.write(work)
+
+    def associate(self, context: RequestContext, instance: int, ec2_id: str, address: str) -> None:
+        """Hang an address on the first fixed address of an instance.
+
+        :param ec2_id: the instance as the caller wrote it
+        :raises InstanceNotFound: looked at first, as in 2012.1
+        :raises FloatingIpNotFound: the address is not the project's
+        :raises FixedIpNotFoundForInstance: the instance has no address yet
+        :raises AddressAssociated: an instance holds it
+        """
+
+        def work(tx: Transaction) -> None:
+            row = instance_queries.one(tx.conn, context, instance) if instance <= limits.MAX_DATABASE_ID else None
+            if row is None:
+                raise errors.InstanceNotFound(ec2_id)
+            target = {"project_id": row.project_id, "user_id": row.user_id}
+            self.policy.check(context, "compute:associate_floating_ip", target)
+            floating = self._own(tx, context, address)
+            fixed = queries.first_fixed(tx.conn, row.id)
+            if fixed is None:
+                raise errors.FixedIpNotFoundForInstance(row.uuid)
+            if floating.fixed_ip_id is not None:
+                raise errors.AddressAssociated(address)
+            held = queries.taken_by(tx.conn, fixed.id)
+            if held is not None:
+                raise errors.AddressAssociated(held)
+            if not queries.associate(tx, floating.id, fixed.id):
+                raise errors.AddressAssociated(address)
+            self.outbox.cast(
+                tx,
+                context,
+                "network",
+                "associate_floating_ip",
+                floating_address=address,
+                fixed_address=fixed.address,
+            )
+
+        self.db.write(work)
+
+    def disassociate(self, context: RequestContext, address: str) -> None:
+        """Take an address off its instance; one that hangs on nothing stays as it is.
+
+        :raises FloatingIpNotFound: it is not the project's
+        """
+        self.policy.check(context, "network:disassociate_floating_ip")
+
+        def work(tx: Transaction) -> None:
+            row = self._own(tx, context, address)
+            if queries.disassociate(tx, row.id):
+                self.outbox.cast(tx, context, "network", "disassociate_floating_ip", address=address)
+
+        self.db.write(work)
+
+    @staticmethod
+    def _own(tx: Transaction, context: RequestContext, address: str) -> Row[Any]:
+        row = queries.by_address(tx.conn, address)
+        mine = row is not None and row.project_id is not None and not row.auto_assigned
+        if row is None or not mine or not (context.is_admin or row.project_id == context.project_id):
+            raise errors.FloatingIpNotFound(address)
+        return row

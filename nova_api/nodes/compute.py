@@ -1,0 +1,231 @@
+"""The compute node: what happens to instances on one host."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from nova_api.context import RequestContext
+from nova_api.db import guests, instances, services
+from nova_api.db.engine import Transaction
+from nova_api.errors import IncorrectInstanceState, InstanceNotFound
+from nova_api.nodes.builds import Builds
+from nova_api.nodes.disks import Disks
+from nova_api.nodes.drivers.hypervisor import Guest, HypervisorError, PowerState
+from nova_api.nodes.guest_node import attached_devices, guest_of, interfaces_of
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A change of a guest's power: the tasks it belongs to, and what is true when it is done."""
+
+    task_states: tuple[str, ...]
+    vm_state: str
+    power_state: PowerState
+
+
+STOP = Task(("stopping",), "stopped", PowerState.SHUTDOWN)
+START = Task(("starting",), "active", PowerState.RUNNING)
+REBOOT = Task(("rebooting", "rebooting_hard"), "active", PowerState.RUNNING)
+PAUSE = Task(("pausing",), "paused", PowerState.PAUSED)
+UNPAUSE = Task(("unpausing",), "active", PowerState.RUNNING)
+SUSPEND = Task(("suspending",), "suspended", PowerState.SUSPENDED)
+RESUME = Task(("resuming",), "active", PowerState.RUNNING)
+RESCUE = Task(("rescuing",), "rescued", PowerState.RUNNING)
+UNRESCUE = Task(("unrescuing",), "active", PowerState.RUNNING)
+
+
+class ComputeManager(Builds, Disks):
+    """Answers ``compute`` and ``compute.HOST``."""
+
+    methods: ClassVar[tuple[str, ...]] = (
+        "run_instance",
+        "terminate_instance",
+        "reboot_instance",
+        "stop_instance",
+        "start_instance",
+        "pause_instance",
+        "unpause_instance",
+        "suspend_instance",
+        "resume_instance",
+        "rescue_instance",
+        "unrescue_instance",
+        "get_console_output",
+        "get_diagnostics",
+        "attach_volume",
+        "detach_volume",
+        "snapshot_instance",
+        "refresh_security_group_rules",
+    )
+    binary: ClassVar[str] = "nova-compute"
+
+    def start(self) -> None:
+        """Report what the host has, and take up the guests that it had before.
+
+        What a killed node left in the middle of a change needs no look here: its message comes again.
+        """
+        capacity = self.driver.capacity()
+
+        def report(tx: Transaction) -> None:
+            services.report_capacity(
+                tx,
+                self.host,
+                vcpus=capacity.vcpus,
+                memory_mb=capacity.memory_mb,
+                local_gb=capacity.local_gb,
+                kind=capacity.kind,
+            )
+
+        self.db.write(report)
+        with self.db.read() as conn:
+            rows = guests.on_host(conn, self.host)
+        for row in rows:
+            self.driver.adopt(row.id, row.power_state, row.launched_at.timestamp())
+
+    # -- the end
+
+    def terminate_instance(self, context: RequestContext, instance_uuid: str) -> None:
+        """End an instance, whatever it is doing."""
+        row = self._find(instance_uuid)
+        if row is None:
+            return
+        if not self._attempt(row, ("deleting",), lambda: self.driver.destroy(guest_of(row))):
+            return
+
+        def end(tx: Transaction) -> None:
+            held = guests.devices(tx.conn, row.id) if row.has_devices else ()
+            ended = instances.delete(tx, row.id)
+            messages = [
+                (f"volume.{device.host}", "terminate_connection", {"volume_id": device.volume_id, "host": self.host})
+                for device in held
+                if device.connection_info and device.host
+            ]
+            messages += [
+                (f"volume.{host}", "delete_volume", {"volume_id": number}) for number, host in ended.volumes
+            ]
+            messages += [
+                ("network", "disassociate_floating_ip", {"address": address}) for address in ended.floating
+            ]
+            self.outbox.cast_many(tx, context, messages)
+
+        self.db.write(end)
+
+    # -- power
+
+    def stop_instance(self, context: RequestContext, instance_uuid: str) -> None:
+        """Switch an instance off."""
+        self._change_power(instance_uuid, STOP, self.driver.power_off)
+
+    def start_instance(self, context: RequestContext, instance_uuid: str) -> None:
+        """Switch an instance on."""
+        self._change_power(instance_uuid, START, self._power_on)
+
+    def reboot_instance(
+        self, context: RequestContext, instance_uuid: str, reboot_type: str = "SOFT"
+    ) -> None:
+        """Restart an instance.
+
+        :param reboot_type: ``SOFT`` or ``HARD``, in any case
+        """
+        kind: Literal["SOFT", "HARD"] = "HARD" if reboot_type.upper() == "HARD" else "SOFT"
+        self._change_power(instance_uuid, REBOOT, lambda guest: self.driver.reboot(guest, kind))
+
+    def pause_instance(self, context: RequestContext, instance_uuid: str) -> None:
+        """Freeze an instance in memory."""
+        self._change_power(instance_uuid, PAUSE, self.driver.pause)
+
+    def unpause_instance(self, context: RequestContext, instance_uuid: str) -> None:
+        """Let a paused instance run."""
+        self._change_power(instance_uuid, UNPAUSE, self.driver.unpause)
+
+    def suspend_instance(self, context: RequestContext, instance_uuid: str) -> None:
+        """Freeze an instance on disk."""
+        self._change_power(instance_uuid, SUSPEND, self.driver.suspend)
+
+    def resume_instance(self, context: RequestContext, instance_uuid: str) -> None:
+        """Let a suspended instance run."""
+        self._change_power(instance_uuid, RESUME, self.driver.resume)
+
+    def rescue_instance(self, context: RequestContext, instance_uuid: str, **_password: object) -> None:
+        """Boot the rescue system of an instance."""
+        self._change_power(instance_uuid, RESCUE, self._rescue)
+
+    def unrescue_instance(self, context: RequestContext, instance_uuid: str) -> None:
+        """Boot a rescued instance's own disk again."""
+        self._change_power(instance_uuid, UNRESCUE, self.driver.unrescue)
+
+    def _change_power(self, uuid: str, task: Task, action: Callable[[Guest], None]) -> None:
+        row = self._find(uuid)
+        if row is None or row.task_state not in task.task_states:
+            return
+        if not self._attempt(row, task.task_states, lambda: action(guest_of(row))):
+            return
+        values = {
+            "vm_state": task.vm_state,
+            "power_state": int(task.power_state),
+            "task_state": None,
+            "terminated_at": None,
+        }
+        self.db.write(lambda tx: guests.change(tx, row.id, task.task_states, values))
+
+    def _power_on(self, guest: Guest) -> None:
+        row = self._find(guest.uuid)
+        if row is None:
+            raise HypervisorError("The instance is gone.")
+        with self.db.read() as conn:
+            interfaces, devices = interfaces_of(conn, row), attached_devices(conn, row)
+        self.driver.power_on(guest, interfaces, devices)
+
+    def _rescue(self, guest: Guest) -> None:
+        row = self._find(guest.uuid)
+        if row is None:
+            raise HypervisorError("The instance is gone.")
+        with self.db.read() as conn:
+            interfaces = interfaces_of(conn, row)
+        self.driver.rescue(guest, interfaces)
+
+    # -- questions
+
+    def get_console_output(
+        self, context: RequestContext, instance_uuid: str, tail_length: int | str | None = None
+    ) -> str:
+        """The console text of an instance (a call); empty while it has none.
+
+        :param tail_length: only so many of the last lines
+        :raises InstanceNotFound: it is gone
+        """
+        with self.db.read() as conn:
+            row = guests.get(conn, instance_uuid)
+            if row is None:
+                raise InstanceNotFound(instance_uuid)
+            interfaces = interfaces_of(conn, row)
+        text = self.driver.console(guest_of(row), interfaces)
+        if tail_length is None:
+            return text
+        lines = max(0, int(tail_length))
+        return "".join(text.splitlines(keepends=True)[-lines:]) if lines else ""
+
+    def get_diagnostics(self, context: RequestContext, instance_uuid: str) -> dict[str, int]:
+        """Counters of an instance (a call).
+
+        :raises InstanceNotFound: it is gone
+        :raises IncorrectInstanceState: it has none yet
+        """
+        row = self._find(instance_uuid)
+        if row is None:
+            raise InstanceNotFound(instance_uuid)
+        try:
+            return self.driver.diagnostics(guest_of(row))
+        except HypervisorError as error:
+            raise IncorrectInstanceState(str(error)) from error
+
+    # -- packets
+
+    def refresh_security_group_rules(self, context: RequestContext, security_group_id: int) -> None:
+        """The rules of a security group have changed.
+
+        :param security_group_id: its number
+        """
+        self.driver.refresh_security_group(security_group_id)

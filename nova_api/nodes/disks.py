@@ -1,0 +1,135 @@
+"""What the compute node does with disks: volumes that come and go, images made of instances."""
+
+import logging
+from typing import Any
+
+from sqlalchemy.engine import Row
+
+from nova_api.context import RequestContext
+from nova_api.db import guests
+from nova_api.db.engine import Transaction
+from nova_api.nodes.drivers.hypervisor import BlockDevice, PowerState
+from nova_api.nodes.guest_node import GuestNode, attached_devices, fault_of, guest_of, interfaces_of
+
+log = logging.getLogger(__name__)
+
+SNAPSHOT_TASKS = ("image_snapshot", "image_backup")
+
+
+class Disks(GuestNode):
+    """The part of the compute node that deals with disks."""
+
+    def attach_volume(
+        self, context: RequestContext, volume_id: int, mountpoint: str, instance_uuid: str
+    ) -> None:
+        """Attach a volume that the API has moved to ``attaching``; when that fails it is ``available`` again.
+
+        :param volume_id: number of the volume
+        :param mountpoint: where the instance sees it, ``/dev/vdb``
+        """
+        with self.db.read() as conn:
+            row, volume = guests.get(conn, instance_uuid), guests.get_volume(conn, volume_id)
+        if volume is None or volume.status != "attaching":
+            return
+        if row is None or volume.instance_id != row.id:
+            return  # whoever deleted the instance has freed its volumes
+
+        def attach() -> None:
+            info = self._connect(context, row, volume_id, volume.host)
+            self.driver.attach_volume(guest_of(row), BlockDevice(mountpoint, volume_id, info))
+            if not self.db.write(lambda tx: guests.attached(tx, volume_id, row.id, mountpoint, info)):
+                self.driver.detach_volume(guest_of(row), mountpoint, volume_id)
+
+        fault = fault_of(attach)
+        if fault is not None:
+            log.error("%s: volume %d is not attached to %s: %s", self.host, volume_id, row.uuid, fault)
+            self.db.write(lambda tx: self._free(tx, context, volume, row, "attaching"))
+
+    def detach_volume(self, context: RequestContext, volume_id: int, instance_uuid: str) -> None:
+        """Detach a volume that the API has moved to ``detaching``; when the guest keeps it, it is ``in-use`` again.
+
+        :param volume_id: number of the volume
+        """
+        with self.db.read() as conn:
+            row, volume = guests.get(conn, instance_uuid), guests.get_volume(conn, volume_id)
+        if row is None or volume is None or volume.status != "detaching" or volume.instance_id != row.id:
+            return
+        fault = fault_of(lambda: self.driver.detach_volume(guest_of(row), volume.mountpoint, volume_id))
+        if fault is not None:
+            log.error("%s: volume %d stays with %s: %s", self.host, volume_id, row.uuid, fault)
+            self.db.write(lambda tx: guests.keep_volume(tx, volume_id))
+            return
+        self.db.write(lambda tx: self._free(tx, context, volume, row, "detaching"))
+
+    def _free(
+        self, tx: Transaction, context: RequestContext, volume: Row[Any], row: Row[Any], status: str
+    ) -> None:
+        if guests.detached(tx, volume.id, row.id, status):
+            self.outbox.cast(
+                tx,
+                context,
+                f"volume.{volume.host}",
+                "terminate_connection",
+                volume_id=volume.id,
+                host=self.host,
+            )
+
+    def snapshot_instance(
+        self,
+        context: RequestContext,
+        instance_uuid: str,
+        image_id: str,
+        image_type: str = "snapshot",
+        backup_type: str | None = None,
+        rotation: int | None = None,
+        restart: bool = False,
+    ) -> None:
+        """Fill an image with an instance's disk, and make the volume snapshots that the image names.
+
+        :param image_id: UUID of the image
+        :param restart: stop the instance for it when it runs, and start it again
+        """
+        row = self._find(instance_uuid)
+        if row is None or row.task_state not in SNAPSHOT_TASKS:
+            if row is None:
+                self.db.write(lambda tx: guests.finish_image(tx, image_id, status="killed"))
+            return
+        guest, sizes = guest_of(row), [0]
+        stop = restart and row.power_state == PowerState.RUNNING
+
+        def copy() -> None:
+            if stop:
+                self.driver.power_off(guest)
+            self._snapshot_volumes(context, image_id)
+            sizes[0] = self.driver.snapshot(guest, image_id)
+
+        fault = fault_of(copy)
+        if stop:
+            fault = fault_of(lambda: self._start_again(row)) or fault
+        if fault is not None:
+            log.error("%s: no image of %s: %s", self.host, row.uuid, fault)
+
+        def finish(tx: Transaction) -> None:
+            status = "active" if fault is None else "killed"
+            guests.finish_image(tx, image_id, status=status, size=sizes[0])
+            guests.change(tx, row.id, SNAPSHOT_TASKS, {"task_state": None})
+
+        self.db.write(finish)
+
+    def _snapshot_volumes(self, context: RequestContext, image_id: str) -> None:
+        with self.db.read() as conn:
+            image = guests.get_image(conn, image_id)
+            wanted = guests.snapshots_of_image(conn, image.block_device_mapping) if image else ()
+        for snapshot in wanted:
+            self.rpc.call(
+                context,
+                f"volume.{snapshot.host}",
+                "create_snapshot",
+                volume_id=snapshot.volume_id,
+                snapshot_id=snapshot.id,
+            )
+
+    def _start_again(self, row: Row[Any]) -> None:
+        with self.db.read() as conn:
+            interfaces, devices = interfaces_of(conn, row), attached_devices(conn, row)
+        self.driver.power_on(guest_of(row), interfaces, devices)

@@ -1,0 +1,141 @@
+"""What the parts of the compute node share: from rows to what a driver is told, and what becomes of its failures."""
+
+import json
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from sqlalchemy.engine import Connection, Row
+
+from nova_api.cloud.quota import Quotas
+from nova_api.context import RequestContext
+from nova_api.db import guests, networks
+from nova_api.db.engine import Database
+from nova_api.errors import ApiError, ServiceUnavailable
+from nova_api.nodes.drivers.hypervisor import BlockDevice, Guest, Hypervisor, HypervisorError, Interface
+from nova_api.rpc.client import Rpc
+from nova_api.rpc.envelope import RemoteError
+from nova_api.rpc.outbox import Outbox
+
+log = logging.getLogger(__name__)
+
+UNKNOWN_FAULT = "The hypervisor failed."
+
+
+class GuestNode:
+    """The base of the compute manager.
+
+    :param db: the datastore
+    :param outbox: takes messages that belong to a transaction
+    :param rpc: asks volume nodes
+    :param quotas: volumes made for instances are spent like any other
+    :param driver: the hypervisor
+    :param host: name of this node
+    :param down_time: seconds of silence that make a service down
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        outbox: Outbox,
+        rpc: Rpc,
+        quotas: Quotas,
+        driver: Hypervisor,
+        host: str,
+        *,
+        down_time: float = 60.0,
+    ) -> None:
+        self.db, self.outbox, self.rpc, self.quotas = db, outbox, rpc, quotas
+        self.driver, self.host, self.down_time = driver, host, down_time
+
+    def _find(self, uuid: str) -> Row[Any] | None:
+        with self.db.read() as conn:
+            return guests.get(conn, uuid)
+
+    def _attempt(self, row: Row[Any], task_states: Iterable[str], action: Callable[[], object]) -> bool:
+        """Have a driver do something; when it cannot, the instance goes to ``error`` with the reason.
+
+        :param task_states: the tasks that this is part of; an instance that has gone on is left alone
+        :returns: whether it was done
+        :raises ServiceUnavailable: somebody does not answer; the message comes again
+        """
+        fault = fault_of(action)
+        if fault is None:
+            return True
+        log.error("%s: instance %s: %s", self.host, row.uuid, fault)
+        self.db.write(lambda tx: guests.fail(tx, row.id, task_states, fault))
+        return False
+
+    def _connect(self, context: RequestContext, row: Row[Any], volume_id: int, volume_host: str) -> Any:
+        """Ask the volume's node for the way to it.
+
+        :raises RemoteError: its store could not
+        :raises ServiceUnavailable: it does not answer
+        """
+        return self.rpc.call(
+            context, f"volume.{volume_host}", "initialize_connection", volume_id=volume_id, host=self.host
+        )
+
+
+def fault_of(action: Callable[[], object]) -> str | None:
+    """Run a driver's action.
+
+    :returns: None when it was done, else what the owner of the instance is told
+    :raises ServiceUnavailable: somebody does not answer
+    """
+    try:
+        action()
+    except ServiceUnavailable:
+        raise
+    except (HypervisorError, ApiError) as error:
+        return str(error)
+    except RemoteError as error:
+        return error.value
+    except Exception:
+        # A driver is foreign code: whatever it raises, its instance must not wait for ever.
+        log.exception("a driver failed in an unexpected way")
+        return UNKNOWN_FAULT
+    return None
+
+
+def guest_of(row: Row[Any]) -> Guest:
+    """What a driver is told about an instance.
+
+    :param row: of :func:`nova_api.db.guests.get`
+    """
+    return Guest(
+        id=row.id,
+        uuid=row.uuid,
+        hostname=row.hostname,
+        project_id=row.project_id or "",
+        image=row.image_ref,
+        kernel=row.kernel_id,
+        ramdisk=row.ramdisk_id,
+        vcpus=row.vcpus,
+        memory_mb=row.memory_mb,
+        root_gb=row.root_gb,
+        ephemeral_gb=row.ephemeral_gb,
+        key_name=row.key_name,
+        key_data=row.key_data,
+        user_data=row.user_data,
+        root_device_name=row.root_device_name,
+    )
+
+
+def interfaces_of(conn: Connection, row: Row[Any]) -> list[Interface]:
+    """The network cards of an instance."""
+    return [
+        Interface(mac=card.mac, address=card.address, cidr=card.cidr, gateway=card.gateway, bridge=card.bridge)
+        for card in networks.cards(conn, row.id)
+    ]
+
+
+def attached_devices(conn: Connection, row: Row[Any]) -> Sequence[BlockDevice]:
+    """The attached volumes of an instance."""
+    if not row.has_devices:
+        return ()
+    return [
+        BlockDevice(device.device_name, device.volume_id, json.loads(device.connection_info))
+        for device in guests.devices(conn, row.id)
+        if device.connection_info
+    ]
