@@ -22,6 +22,7 @@ from nova_api.cloud.policy import Policy
 from nova_api.cloud.quota import Quotas
 from nova_api.cloud.securitygroups import SecurityGroups
 from nova_api.cloud.volume import Volumes
+from nova_api.cloud.zones import Zones
 from nova_api.config import Config
 from nova_api.context import new_uuid
 from nova_api.db import schema
@@ -52,6 +53,7 @@ class Runtime:
     image: Images
     compute: Compute
     metadata: Metadata
+    zones: Zones
 
     def close(self) -> None:
         """Stop the relay, close broker and database connections."""
@@ -108,6 +110,7 @@ def build(config: Config) -> Runtime:
             network=network,
         ),
         metadata=Metadata(db, config),
+        zones=Zones(db, config),
     )
 
 

@@ -14,35 +14,32 @@ from sqlalchemy.engine import Connection, Row
 from nova_api.db.engine import Transaction
 from nova_api.db.models import block_devices, images, instances, now, snapshots, volumes
 
-_GUEST = (
-    sa.select(
-        instances.c.id,
-        instances.c.uuid,
-        instances.c.hostname,
-        instances.c.user_id,
-        instances.c.project_id,
-        instances.c.image_ref,
-        instances.c.kernel_id,
-        instances.c.ramdisk_id,
-        instances.c.vcpus,
-        instances.c.memory_mb,
-        instances.c.root_gb,
-        instances.c.ephemeral_gb,
-        instances.c.key_name,
-        instances.c.key_data,
-        instances.c.user_data,
-        instances.c.root_device_name,
-        instances.c.availability_zone,
-        instances.c.host,
-        instances.c.vm_state,
-        instances.c.task_state,
-        instances.c.power_state,
-        sa.exists()
-        .where(block_devices.c.instance_id == instances.c.id, ~block_devices.c.no_device)
-        .label("has_devices"),
-    )
-    .where(instances.c.uuid == sa.bindparam("guest"), instances.c.deleted == 0)
-)
+_GUEST = sa.select(
+    instances.c.id,
+    instances.c.uuid,
+    instances.c.hostname,
+    instances.c.user_id,
+    instances.c.project_id,
+    instances.c.image_ref,
+    instances.c.kernel_id,
+    instances.c.ramdisk_id,
+    instances.c.vcpus,
+    instances.c.memory_mb,
+    instances.c.root_gb,
+    instances.c.ephemeral_gb,
+    instances.c.key_name,
+    instances.c.key_data,
+    instances.c.user_data,
+    instances.c.root_device_name,
+    instances.c.availability_zone,
+    instances.c.host,
+    instances.c.vm_state,
+    instances.c.task_state,
+    instances.c.power_state,
+    sa.exists()
+    .where(block_devices.c.instance_id == instances.c.id, ~block_devices.c.no_device)
+    .label("has_devices"),
+).where(instances.c.uuid == sa.bindparam("guest"), instances.c.deleted == 0)
 _LOCKED_GUEST = _GUEST.with_for_update(of=instances)
 _WAITING = (
     sa.select(
@@ -118,9 +115,9 @@ _DEVICES = (
     )
     .order_by(block_devices.c.device_name)
 )
-_IMAGE = sa.select(
-    images.c.id, images.c.status, images.c.block_device_mapping, images.c.instance_uuid
-).where(images.c.uuid == sa.bindparam("image"), images.c.deleted == 0)
+_IMAGE = sa.select(images.c.id, images.c.status, images.c.block_device_mapping, images.c.instance_uuid).where(
+    images.c.uuid == sa.bindparam("image"), images.c.deleted == 0
+)
 
 
 # -- reading -----------------------------------------------------------------------------------------------
@@ -213,7 +210,9 @@ def claim_volume(tx: Transaction, volume_id: int, instance_id: int, device: str)
     mine = sa.and_(volumes.c.instance_id == instance_id, volumes.c.status.in_(["attaching", "in-use"]))
     query = (
         sa.update(volumes)
-        .where(volumes.c.id == volume_id, volumes.c.deleted == 0, sa.or_(volumes.c.status == "available", mine))
+        .where(
+            volumes.c.id == volume_id, volumes.c.deleted == 0, sa.or_(volumes.c.status == "available", mine)
+        )
         .values(
             status=sa.case((volumes.c.status == "in-use", "in-use"), else_="attaching"),
             instance_id=instance_id,

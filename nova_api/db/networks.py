@@ -1,87 +1,132 @@
 """Queries of networks, fixed addresses and virtual interfaces.
 
-An address is claimed by compare-and-set on its row: whoever changes ``instance_id`` from NULL has it. On the databases
-that run writers in parallel, claimers skip rows that another one is just taking.
+An address is a row from the beginning of its network; allocating one is claiming the lowest free row. SQLite's writers
+run one at a time; on the databases that run them in parallel, claimers skip rows that another one is just taking.
 """
 
 import ipaddress
 import secrets
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Row
+from sqlalchemy.engine import Connection, CursorResult, Row
 
 from nova_api import errors
 from nova_api.context import new_uuid
 from nova_api.db.engine import Transaction
 from nova_api.db.models import fixed_ips, floating_ips, instances, networks, now, virtual_interfaces
 
+_NETWORKS = (
+    sa.select(networks.c.id, networks.c.cidr, networks.c.gateway, networks.c.bridge)
+    .where(sa.or_(networks.c.project_id == sa.bindparam("project"), networks.c.project_id.is_(None)))
+    .order_by(networks.c.project_id.is_(None), networks.c.id)
+)
+# ``reserved`` is compared, not negated: only so is it a column of the index that finds the row.
 _FREE = (
     sa.select(fixed_ips.c.id, fixed_ips.c.address)
     .where(
         fixed_ips.c.network_id == sa.bindparam("network"),
         fixed_ips.c.instance_id.is_(None),
-        ~fixed_ips.c.reserved,
+        fixed_ips.c.reserved == sa.false(),
     )
     .order_by(fixed_ips.c.id)
     .limit(1)
     .with_for_update(skip_locked=True)
 )
-_HELD = sa.select(fixed_ips.c.address).where(fixed_ips.c.instance_id == sa.bindparam("instance"))
+_INSERT_CARD = sa.insert(virtual_interfaces)
+_CLAIM = (
+    sa.update(fixed_ips)
+    .where(fixed_ips.c.id == sa.bindparam("row"), fixed_ips.c.instance_id.is_(None))
+    .values(
+        instance_id=sa.bindparam("owner"),
+        virtual_interface_id=sa.bindparam("card"),
+        leased=True,
+        updated_at=sa.bindparam("at"),
+    )
+)
+_CARDS = (
+    sa.select(
+        virtual_interfaces.c.id,
+        virtual_interfaces.c.uuid,
+        virtual_interfaces.c.address.label("mac"),
+        fixed_ips.c.address,
+        networks.c.label,
+        networks.c.cidr,
+        networks.c.gateway,
+        networks.c.bridge,
+    )
+    .join_from(fixed_ips, virtual_interfaces, virtual_interfaces.c.id == fixed_ips.c.virtual_interface_id)
+    .join(networks, networks.c.id == fixed_ips.c.network_id)
+    .where(fixed_ips.c.instance_id == sa.bindparam("owner"))
+    .order_by(fixed_ips.c.id)
+)
 _HOLDER = (
     sa.select(fixed_ips.c.instance_id)
     .join_from(fixed_ips, instances, instances.c.id == fixed_ips.c.instance_id)
     .where(fixed_ips.c.address == sa.bindparam("address"), instances.c.deleted == 0)
 )
-_CLAIM = (
-    sa.update(fixed_ips)
-    .where(fixed_ips.c.id == sa.bindparam("row"), fixed_ips.c.instance_id.is_(None))
-    .values(
-        instance_id=sa.bindparam("instance"),
-        virtual_interface_id=sa.bindparam("vif"),
-        leased=True,
-        updated_at=sa.bindparam("at"),
-    )
+_OWNERS = sa.bindparam("owners", expanding=True)
+_FLOATING = (
+    sa.select(floating_ips.c.id, floating_ips.c.address)
+    .join_from(floating_ips, fixed_ips, fixed_ips.c.id == floating_ips.c.fixed_ip_id)
+    .where(fixed_ips.c.instance_id.in_(_OWNERS))
+    .order_by(floating_ips.c.id)
 )
-_INTERFACE = sa.select(virtual_interfaces.c.id).where(virtual_interfaces.c.instance_id == sa.bindparam("instance"))
+_DROP_FLOATING = (
+    sa.update(floating_ips)
+    .where(floating_ips.c.id.in_(sa.bindparam("rows", expanding=True)))
+    .values(fixed_ip_id=None, updated_at=sa.bindparam("at"))
+)
+_RETURN = (
+    sa.update(fixed_ips)
+    .where(fixed_ips.c.instance_id.in_(_OWNERS))
+    .values(instance_id=None, virtual_interface_id=None, leased=False, updated_at=sa.bindparam("at"))
+)
+_DROP_CARDS = sa.delete(virtual_interfaces).where(virtual_interfaces.c.instance_id.in_(_OWNERS))
+_BOUND = (
+    sa.select(floating_ips.c.address, fixed_ips.c.address.label("fixed"))
+    .join_from(floating_ips, fixed_ips, fixed_ips.c.id == floating_ips.c.fixed_ip_id)
+    .order_by(floating_ips.c.id)
+)
 
 
-def allocate(tx: Transaction, instance_id: int) -> str:
-    """Give an instance an interface with the lowest free address of the first network that has one.
+class Allocation(NamedTuple):
+    """A fixed address that an instance has got.
 
-    Called again for the same instance it returns the address that it has.
-
-    :raises NoMoreFixedIps: every network is full, or there is none
+    :ivar mac: hardware address of the network card that holds it
+    :ivar network: ``id``, ``cidr``, ``gateway`` and ``bridge`` of its network
     """
-    held = tx.execute(_HELD, {"instance": instance_id}).scalar()
-    if held is not None:
-        return str(held)
-    for network in every(tx.conn):
-        for _ in range(100):
-            row = tx.execute(_FREE, {"network": network.id}).first()
-            if row is None:
-                break
-            vif = _interface(tx, network.id, instance_id)
-            taken = tx.execute(
-                _CLAIM, {"row": row.id, "instance": instance_id, "vif": vif, "at": now()}
-            ).rowcount
-            if taken:
-                return str(row.address)
+
+    mac: str
+    address: str
+    network: Row[Any]
+
+
+def allocate(tx: Transaction, instance_id: int, project_id: str | None = None) -> Allocation:
+    """Give an instance a network card with the lowest free address of the first of its networks that has one.
+
+    :param project_id: its networks come first, then those of everybody
+    :raises NoMoreFixedIps: there is no network, or every one is full
+    :raises sqlalchemy.exc.IntegrityError: the random hardware address exists already, once in many thousand times:
+        run the transaction again
+    """
+    for network in tx.execute(_NETWORKS, {"project": project_id}).all():
+        found = tx.execute(_FREE, {"network": network.id}).first()
+        if found is None:
+            continue
+        mac = new_mac()
+        card = _new_id(
+            tx.execute(
+                _INSERT_CARD,
+                {"uuid": new_uuid(), "address": mac, "network_id": network.id, "instance_id": instance_id},
+            )
+        )
+        claim = {"row": found.id, "owner": instance_id, "card": card, "at": now()}
+        if tx.execute(_CLAIM, claim).rowcount != 1:
+            raise RuntimeError(f"{found.address} was taken although this transaction holds its row")
+        return Allocation(mac, found.address, network)
     raise errors.NoMoreFixedIps
-
-
-def _interface(tx: Transaction, network_id: int, instance_id: int) -> int:
-    found = tx.execute(_INTERFACE, {"instance": instance_id}).scalar()
-    if found is not None:
-        return int(found)
-    while True:
-        address = new_mac()
-        clash = sa.select(virtual_interfaces.c.id).where(virtual_interfaces.c.address == address)
-        if tx.execute(clash).first() is None:
-            break
-    values = {"uuid": new_uuid(), "address": address, "network_id": network_id, "instance_id": instance_id}
-    return int(tx.execute(sa.insert(virtual_interfaces).values(**values)).inserted_primary_key[0])
 
 
 def new_mac() -> str:
@@ -89,17 +134,40 @@ def new_mac() -> str:
     return "02:16:3e:" + ":".join(f"{byte:02x}" for byte in secrets.token_bytes(3))
 
 
-def free(tx: Transaction, instance_ids: Sequence[int]) -> None:
-    """Return the addresses of instances to their pools, with the floating addresses that hang on them."""
-    ids = list(instance_ids)
-    held = sa.select(fixed_ips.c.id).where(fixed_ips.c.instance_id.in_(ids)).scalar_subquery()
-    tx.execute(sa.update(floating_ips).where(floating_ips.c.fixed_ip_id.in_(held)).values(fixed_ip_id=None))
-    tx.execute(
-        sa.update(fixed_ips)
-        .where(fixed_ips.c.instance_id.in_(ids))
-        .values(instance_id=None, virtual_interface_id=None, leased=False, updated_at=now())
-    )
-    tx.execute(sa.delete(virtual_interfaces).where(virtual_interfaces.c.instance_id.in_(ids)))
+def cards(conn: Connection, instance_id: int) -> Sequence[Row[Any]]:
+    """Network cards of an instance with address and network, in the order of their addresses."""
+    return conn.execute(_CARDS, {"owner": instance_id}).all()
+
+
+def free(tx: Transaction, instance_ids: Iterable[int]) -> list[str]:
+    """Return the addresses of instances to their pools, and remove their network cards.
+
+    :returns: the floating addresses that pointed to them; they stay with their project
+    """
+    owners = {"owners": list(instance_ids)}
+    floating = tx.execute(_FLOATING, owners).all()
+    if floating:
+        tx.execute(_DROP_FLOATING, {"rows": [row.id for row in floating], "at": now()})
+    tx.execute(_RETURN, {**owners, "at": now()})
+    tx.execute(_DROP_CARDS, owners)
+    return [row.address for row in floating]
+
+
+def bound_floating_addresses(conn: Connection) -> dict[str, str]:
+    """Every floating address that points to a fixed one, with that one."""
+    return {row.address: row.fixed for row in conn.execute(_BOUND)}
+
+
+def fixed_address_of(conn: Connection, floating: str) -> str | None:
+    """The fixed address that a floating one points to, or None."""
+    row = conn.execute(_BOUND.where(floating_ips.c.address == floating)).first()
+    return None if row is None else str(row.fixed)
+
+
+def _new_id(result: CursorResult[Any]) -> int:
+    key = result.inserted_primary_key
+    assert key is not None  # noqa: S101 -- for the type checker: one row was inserted
+    return int(key[0])
 
 
 def holder(conn: Connection, address: str) -> int | None:
@@ -131,7 +199,7 @@ def create(tx: Transaction, label: str, cidr: str, *, uuid: str | None = None, l
         raise errors.Duplicate(f"Network {label} exists already.")
     gateway = str(block.network_address + 1)
     values = {"uuid": uuid or new_uuid(), "label": label, "cidr": cidr, "gateway": gateway, "dns1": "8.8.4.4"}
-    number = int(tx.execute(sa.insert(networks).values(**values)).inserted_primary_key[0])
+    number = _new_id(tx.execute(sa.insert(networks).values(**values)))
     first, last = int(block.network_address), int(block.broadcast_address)
     kept = {first, first + 1, last}
     tx.execute(
@@ -157,7 +225,9 @@ def delete(tx: Transaction, label: str) -> bool:
     row = tx.execute(sa.select(networks.c.id).where(networks.c.label == label)).first()
     if row is None:
         return False
-    used = sa.select(fixed_ips.c.id).where(fixed_ips.c.network_id == row.id, fixed_ips.c.instance_id.is_not(None))
+    used = sa.select(fixed_ips.c.id).where(
+        fixed_ips.c.network_id == row.id, fixed_ips.c.instance_id.is_not(None)
+    )
     if tx.execute(used.limit(1)).first() is not None:
         raise errors.IncorrectState(f"Network {label} has addresses in use.")
     tx.execute(sa.delete(fixed_ips).where(fixed_ips.c.network_id == row.id))

@@ -36,6 +36,14 @@ class Dialect:
     group_id_is_name: bool
     #: A time that is not known: an empty element rather than none.
     empty_times: bool
+    #: DescribeInstances refuses unknown ids.
+    unknown_instances_refused: bool
+    #: Device mappings of instances: the volume's own status, rather than that of the attachment.
+    device_status_is_volumes: bool
+    #: Code and name of instances by vm_state; states that are not here are shown as they are, with code 0.
+    instance_states: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    #: The same by task_state, which goes first where it is here.
+    task_states: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     #: Snapshot status by the datastore's.
     snapshot_states: Mapping[str, str] = field(default_factory=dict)
     #: Wire code by class of the error; without an entry the error's own code.
@@ -46,6 +54,15 @@ class Dialect:
     def extra(self, elements: dict[str, object]) -> dict[str, object]:
         """``elements`` in the dialect that has them, nothing in the other."""
         return elements if self.modern_elements else {}
+
+    def instance_state(self, vm_state: str, task_state: str | None, shutdown_terminate: bool) -> tuple[int, str]:
+        """Code and name of an instance's state (spec ec2.md 4.8)."""
+        found = self.task_states.get(task_state or "")
+        if found is not None:
+            return found
+        if vm_state == "shutoff" and not shutdown_terminate:
+            return 80, "stopped"
+        return self.instance_states.get(vm_state, (0, vm_state))
 
     def code(self, error: errors.ApiError) -> str:
         """The ``Code`` of an error."""
@@ -59,6 +76,8 @@ class Dialect:
         return 400
 
 
+_PENDING, _RUNNING, _STOPPED, _TERMINATED = (0, "pending"), (16, "running"), (80, "stopped"), (48, "terminated")
+
 ESSEX = Dialect(
     name="essex",
     modern_elements=False,
@@ -69,6 +88,22 @@ ESSEX = Dialect(
     attachment_in_progress=False,
     group_id_is_name=True,
     empty_times=True,
+    unknown_instances_refused=False,
+    device_status_is_volumes=True,
+    instance_states={
+        "building": _PENDING,
+        "rebuilding": _PENDING,
+        "active": _RUNNING,
+        "deleted": _TERMINATED,
+        "soft-delete": _TERMINATED,
+        "stopped": _STOPPED,
+        "shutoff": (48, "shutoff"),
+        "migrating": (16, "migrate"),
+        "resizing": (16, "resize"),
+        "paused": (80, "pause"),
+        "suspended": (80, "suspend"),
+        "rescued": (16, "rescue"),
+    },
     error_statuses={
         "AuthFailure": 403,
         "UnauthorizedOperation": 401,
@@ -88,6 +123,24 @@ MODERN = Dialect(
     attachment_in_progress=True,
     group_id_is_name=False,
     empty_times=False,
+    unknown_instances_refused=True,
+    device_status_is_volumes=False,
+    instance_states={
+        "building": _PENDING,
+        "rebuilding": _RUNNING,
+        "active": _RUNNING,
+        "deleted": _TERMINATED,
+        "soft-delete": _TERMINATED,
+        "stopped": _STOPPED,
+        "shutoff": _STOPPED,
+        "migrating": _RUNNING,
+        "resizing": _RUNNING,
+        "paused": _STOPPED,
+        "suspended": _STOPPED,
+        "rescued": _RUNNING,
+        "error": _TERMINATED,
+    },
+    task_states={"deleting": (32, "shutting-down"), "stopping": (64, "stopping")},
     snapshot_states={"creating": "pending", "available": "completed", "deleting": "completed"},
     error_codes={
         "InvalidRequest": "InvalidAction",

@@ -14,8 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from nova_api.context import RequestContext, new_uuid
 from nova_api.db import guests, networks, services
 from nova_api.db.engine import Transaction
-from nova_api.db.networks import NoMoreFixedIps
-from nova_api.errors import VolumeLimitExceeded, VolumeSizeTooLarge
+from nova_api.errors import NoMoreFixedIps, VolumeLimitExceeded, VolumeSizeTooLarge
 from nova_api.nodes.drivers.hypervisor import BlockDevice, HypervisorError, Interface, PowerState
 from nova_api.nodes.guest_node import GuestNode, attached_devices, guest_of, interfaces_of
 
@@ -138,8 +137,8 @@ class Builds(GuestNode):
         self, tx: Transaction, row: Row[Any], missing: list[Row[Any]], gigabytes: float
     ) -> None:
         """Rows for volumes to be made from snapshots; the volume node makes them when it is asked."""
-        host = services.volume_host(tx.conn, self.down_time, None)
-        if missing and host is None:
+        place = services.volume_host(tx.conn, self.down_time)
+        if place is None:
             raise VolumeNotReady("No volume service is up.")
         for device in missing:
             snapshot = guests.get_snapshot(tx.conn, device.snapshot_id)
@@ -158,8 +157,8 @@ class Builds(GuestNode):
                     "project_id": row.project_id,
                     "snapshot_id": device.snapshot_id,
                     "size": size,
-                    "availability_zone": services.zone_of_hosts(tx.conn).get(host or "", "nova"),
-                    "host": host,
+                    "availability_zone": place.availability_zone,
+                    "host": place.host,
                     "status": "creating",
                     "instance_id": row.id,
                     "mountpoint": device.device_name,

@@ -68,17 +68,13 @@ class ComputeManager(Builds, Disks):
         """
         capacity = self.driver.capacity()
 
-        def report(tx: Transaction) -> None:
-            services.report_capacity(
-                tx,
-                self.host,
-                vcpus=capacity.vcpus,
-                memory_mb=capacity.memory_mb,
-                local_gb=capacity.local_gb,
-                kind=capacity.kind,
-            )
-
-        self.db.write(report)
+        values = {
+            "vcpus": capacity.vcpus,
+            "memory_mb": capacity.memory_mb,
+            "local_gb": capacity.local_gb,
+            "hypervisor_type": capacity.kind,
+        }
+        self.db.write(lambda tx: services.report_capacity(tx, self.host, values))
         with self.db.read() as conn:
             rows = guests.on_host(conn, self.host)
         for row in rows:
@@ -98,7 +94,11 @@ class ComputeManager(Builds, Disks):
             held = guests.devices(tx.conn, row.id) if row.has_devices else ()
             ended = instances.delete(tx, row.id)
             messages = [
-                (f"volume.{device.host}", "terminate_connection", {"volume_id": device.volume_id, "host": self.host})
+                (
+                    f"volume.{device.host}",
+                    "terminate_connection",
+                    {"volume_id": device.volume_id, "host": self.host},
+                )
                 for device in held
                 if device.connection_info and device.host
             ]
@@ -122,9 +122,7 @@ class ComputeManager(Builds, Disks):
         """Switch an instance on."""
         self._change_power(instance_uuid, START, self._power_on)
 
-    def reboot_instance(
-        self, context: RequestContext, instance_uuid: str, reboot_type: str = "SOFT"
-    ) -> None:
+    def reboot_instance(self, context: RequestContext, instance_uuid: str, reboot_type: str = "SOFT") -> None:
         """Restart an instance.
 
         :param reboot_type: ``SOFT`` or ``HARD``, in any case

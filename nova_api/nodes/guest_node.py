@@ -125,7 +125,9 @@ def guest_of(row: Row[Any]) -> Guest:
 def interfaces_of(conn: Connection, row: Row[Any]) -> list[Interface]:
     """The network cards of an instance."""
     return [
-        Interface(mac=card.mac, address=card.address, cidr=card.cidr, gateway=card.gateway, bridge=card.bridge)
+        Interface(
+            mac=card.mac, address=card.address, cidr=card.cidr, gateway=card.gateway, bridge=card.bridge
+        )
         for card in networks.cards(conn, row.id)
     ]
 

@@ -97,14 +97,14 @@ class SchedulerManager:
             row = guests.get_volume(tx.conn, volume_id)
             if row is None or row.host is not None:
                 return
-            host = services.volume_host(tx.conn, self.config.service_down_time, row.availability_zone)
-            if host is None:
+            place = services.volume_host(tx.conn, self.config.service_down_time, row.availability_zone)
+            if place is None:
                 volume_queries.change_volume(tx, volume_id, ("creating",), {"status": "error"})
                 return
-            values = {"host": host, "scheduled_at": now()}
+            values = {"host": place.host, "scheduled_at": now()}
             if volume_queries.change_volume(tx, volume_id, ("creating",), values):
                 message = {"volume_id": volume_id, "snapshot_id": snapshot_id}
-                self.outbox.cast(tx, context, f"{topic}.{host}", "create_volume", **message)
+                self.outbox.cast(tx, context, f"{topic}.{place.host}", "create_volume", **message)
 
         self.db.write(work)
 
@@ -153,9 +153,7 @@ def _fits(host: FreeHost, row: Row[Any], forced: bool) -> bool:
     )
 
 
-def _candidates(
-    hosts: Iterable[FreeHost], forced: Iterable[str], ignored: Iterable[str]
-) -> list[FreeHost]:
+def _candidates(hosts: Iterable[FreeHost], forced: Iterable[str], ignored: Iterable[str]) -> list[FreeHost]:
     only, without = set(forced), set(ignored)
     return [host for host in hosts if (not only or host.host in only) and host.host not in without]
 

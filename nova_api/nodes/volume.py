@@ -59,14 +59,18 @@ class VolumeManager:
             lambda tx: queries.change_volume(tx, volume_id, ("creating",), {"status": "error"}),
         )
 
-        def made(tx: Transaction) -> None:
+        def made(tx: Transaction) -> bool:
             values = {"host": self.host, "provider_location": place, "launched_at": now()}
             current = guests.get_volume(tx.conn, volume_id)
             waited_for = current is not None and current.instance_id is not None
             status = "attaching" if waited_for else "available"
-            queries.change_volume(tx, volume_id, ("creating",), {**values, "status": status})
+            return queries.change_volume(tx, volume_id, ("creating",), {**values, "status": status})
 
-        self.db.write(made)
+        if not self.db.write(made):
+            with self.db.read() as conn:
+                current = guests.get_volume(conn, volume_id)
+            if current is None or current.status == "deleting":
+                self.store.delete(volume_id)  # its instance ended meanwhile, and it was to end with it
 
     def delete_volume(self, context: RequestContext, volume_id: int) -> None:
         """Remove a volume.

@@ -159,9 +159,7 @@ class Hypervisor(ABC):
         """End the guest and remove what was made for it; volumes stay. No guest is fine."""
 
     @abstractmethod
-    def power_on(
-        self, guest: Guest, interfaces: Sequence[Interface], devices: Sequence[BlockDevice]
-    ) -> None:
+    def power_on(self, guest: Guest, interfaces: Sequence[Interface], devices: Sequence[BlockDevice]) -> None:
         """Start a guest that is off."""
 
     @abstractmethod

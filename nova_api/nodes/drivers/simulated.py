@@ -100,9 +100,7 @@ class SimulatedHypervisor(Hypervisor):
         with self._lock:
             self._domains.pop(guest.id, None)
 
-    def power_on(
-        self, guest: Guest, interfaces: Sequence[Interface], devices: Sequence[BlockDevice]
-    ) -> None:
+    def power_on(self, guest: Guest, interfaces: Sequence[Interface], devices: Sequence[BlockDevice]) -> None:
         if self.power_state(guest) is PowerState.RUNNING:
             return
         self._take(self.config.simulated_boot_seconds)
@@ -278,7 +276,9 @@ def boot_messages(guest: Guest, interfaces: Sequence[Interface], *, rescued: boo
     lines.append(f"Setting hostname to {guest.hostname}")
     fingerprint = key_fingerprint(guest.key_data)
     if fingerprint:
-        lines.append(f"ci-info: authorized key {fingerprint} {guest.key_name or ''} for user ec2-user".rstrip())
+        lines.append(
+            f"ci-info: authorized key {fingerprint} {guest.key_name or ''} for user ec2-user".rstrip()
+        )
     else:
         lines.append("ci-info: no authorized ssh keys fingerprints found for user ec2-user.")
     if guest.user_data:
