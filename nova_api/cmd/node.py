@@ -20,8 +20,8 @@ log = logging.getLogger(__name__)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run until SIGTERM or SIGINT.
 
-    :returns: 0 after a clean stop, 1 when something in hand was not finished in time (it is delivered again), 2 when
-        the configuration, the datastore or a driver cannot be used
+    :returns: 0 after a clean stop, 1 when something in hand was not finished in time (it is delivered
+        again), 2 when the configuration, the datastore or a driver cannot be used
     """
     args = _parser().parse_args(argv)
     try:
@@ -50,7 +50,8 @@ def _parser() -> argparse.ArgumentParser:
 def _run(config: Config, topics: list[str]) -> int:
     if config.rpc_transport.startswith("memory:"):
         raise ConfigError(
-            "rpc_transport=memory:// ends at the process; a node of its own needs amqp:// (nova-api runs nodes by itself)"
+            "rpc_transport=memory:// ends at the process: a node of its own needs amqp://"
+            " (nova-api runs nodes by itself)"
         )
     runtimes.prepare_state(config)
     place = startup.start_log(config, f"nova-node-{config.host}.log")

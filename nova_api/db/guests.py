@@ -1,7 +1,7 @@
 """What nodes read of instances, and how they move them from state to state: always compare and set.
 
-An update names the states that it starts from; when another message was there first, nothing changes and the caller
-learns it. So a message that comes twice does nothing the second time.
+An update names the states that it starts from; when another message was there first, nothing changes and the
+caller learns it. So a message that comes twice does nothing the second time.
 """
 
 import json
@@ -95,7 +95,7 @@ _ON_HOST = sa.select(instances.c.id, instances.c.power_state, instances.c.launch
     instances.c.deleted == 0,
     instances.c.launched_at.is_not(None),
 )
-_DEVICES = (
+_DEVICES: sa.Select[Any] = (
     sa.select(
         block_devices.c.id,
         block_devices.c.device_name,
@@ -139,7 +139,7 @@ def on_host(conn: Connection, host: str) -> Sequence[Row[Any]]:
 
 
 def devices(conn: Connection, instance_id: int) -> Sequence[Row[Any]]:
-    """Volumes of an instance, made or still to be made of snapshots, with the volume's host, status and project."""
+    """Volumes of an instance, made or still to be made of snapshots, with host, status and project."""
     return conn.execute(_DEVICES, {"owner": instance_id}).all()
 
 
@@ -304,7 +304,7 @@ def get_volume(conn: Connection, volume_id: int) -> Row[Any] | None:
 
 def get_snapshot(conn: Connection, snapshot_id: int) -> Row[Any] | None:
     """A living snapshot with the host of its volume."""
-    query = (
+    query: sa.Select[Any] = (
         sa.select(*snapshots.c, volumes.c.host)
         .join_from(snapshots, volumes, volumes.c.id == snapshots.c.volume_id)
         .where(snapshots.c.id == snapshot_id, snapshots.c.deleted == 0)

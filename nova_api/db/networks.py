@@ -1,7 +1,8 @@
 """Queries of networks, fixed addresses and virtual interfaces.
 
-An address is a row from the beginning of its network; allocating one is claiming the lowest free row. SQLite's writers
-run one at a time; on the databases that run them in parallel, claimers skip rows that another one is just taking.
+An address is a row from the beginning of its network; allocating one is claiming the lowest free row.
+SQLite's writers run one at a time; on the databases that run them in parallel, claimers skip rows that
+another one is just taking.
 """
 
 import ipaddress
@@ -45,7 +46,7 @@ _CLAIM = (
         updated_at=sa.bindparam("at"),
     )
 )
-_CARDS = (
+_CARDS: sa.Select[Any] = (
     sa.select(
         virtual_interfaces.c.id,
         virtual_interfaces.c.uuid,
@@ -66,7 +67,7 @@ _HOLDER = (
     .join_from(fixed_ips, instances, instances.c.id == fixed_ips.c.instance_id)
     .where(fixed_ips.c.address == sa.bindparam("address"), instances.c.deleted == 0)
 )
-_OWNERS = sa.bindparam("owners", expanding=True)
+_OWNERS: sa.BindParameter[int] = sa.bindparam("owners", expanding=True)
 _FLOATING = (
     sa.select(floating_ips.c.id, floating_ips.c.address)
     .join_from(floating_ips, fixed_ips, fixed_ips.c.id == floating_ips.c.fixed_ip_id)
@@ -108,8 +109,8 @@ def allocate(tx: Transaction, instance_id: int, project_id: str | None = None) -
 
     :param project_id: its networks come first, then those of everybody
     :raises NoMoreFixedIps: there is no network, or every one is full
-    :raises sqlalchemy.exc.IntegrityError: the random hardware address exists already, once in many thousand times:
-        run the transaction again
+    :raises sqlalchemy.exc.IntegrityError: the random hardware address exists already, once in many thousand
+        times: run the transaction again
     """
     for network in tx.execute(_NETWORKS, {"project": project_id}).all():
         found = tx.execute(_FREE, {"network": network.id}).first()
@@ -139,10 +140,10 @@ def cards(conn: Connection, instance_id: int) -> Sequence[Row[Any]]:
     return conn.execute(_CARDS, {"owner": instance_id}).all()
 
 
-def free(tx: Transaction, instance_ids: Iterable[int]) -> list[str]:
+def free(tx: Transaction, instance_ids: Iterable[int]) -> None:
     """Return the addresses of instances to their pools, and remove their network cards.
 
-    :returns: the floating addresses that pointed to them; they stay with their project
+    Floating addresses that pointed to them stay with their project.
     """
     owners = {"owners": list(instance_ids)}
     floating = tx.execute(_FLOATING, owners).all()
@@ -150,7 +151,11 @@ def free(tx: Transaction, instance_ids: Iterable[int]) -> list[str]:
         tx.execute(_DROP_FLOATING, {"rows": [row.id for row in floating], "at": now()})
     tx.execute(_RETURN, {**owners, "at": now()})
     tx.execute(_DROP_CARDS, owners)
-    return [row.address for row in floating]
+
+
+def floating_of(conn: Connection, instance_id: int) -> list[str]:
+    """The floating addresses that point to an instance."""
+    return [row.address for row in conn.execute(_FLOATING, {"owners": [instance_id]})]
 
 
 def bound_floating_addresses(conn: Connection) -> dict[str, str]:

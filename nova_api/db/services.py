@@ -138,7 +138,9 @@ def free_hosts(tx: Transaction, down_time: float) -> list[FreeHost]:
     """
     capacity = tx.execute(_CAPACITY).all()
     since = now() - timedelta(seconds=down_time)
-    live = {host: zone for host, zone in tx.execute(_ALIVE, {"topic": "compute", "since": since})}
+    live = {
+        row.host: row.availability_zone for row in tx.execute(_ALIVE, {"topic": "compute", "since": since})
+    }
     used = {row.host: row for row in tx.execute(_USED)}
     free: list[FreeHost] = []
     for row in capacity:

@@ -1,8 +1,8 @@
 """Building an instance: address, volumes, guest.
 
-Three steps, each of which finds what a process that died before has left: one transaction takes an address and moves the
-task to ``spawning``; the volumes are made and attached; the guest is made, and a second transaction says so. An instance
-that was terminated meanwhile wins: what was built is taken down again.
+Three steps, each of which finds what a process that died before has left: one transaction takes an address
+and moves the task to ``spawning``; the volumes are made and attached; the guest is made, and a second
+transaction says so. An instance that was terminated meanwhile wins: what was built is taken down again.
 """
 
 import logging

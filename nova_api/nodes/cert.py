@@ -1,7 +1,7 @@
 """The cert node: the cloud's certificate authority (spec ec2.md 6.2, RegisterImage's ``decrypt_text``).
 
-The authority is made on first use in ``STATE/CA``: a key and a self-signed certificate. ``cryptography`` is imported
-when it is needed: it is slow to load, and most clouds never ask.
+The authority is made on first use in ``STATE/CA``: a key and a self-signed certificate. ``cryptography`` is
+imported when it is needed: it is slow to load, and most clouds never ask.
 """
 
 import base64
@@ -91,7 +91,7 @@ class CertManager:
             return key, x509.load_pem_x509_certificate((self.folder / "cacert.pem").read_bytes())
 
     def _make(self) -> None:
-        """Make the authority in a folder of its own and rename it: another process sees all of it or nothing."""
+        """Make the authority under another name and rename it: nobody sees half of it."""
         from cryptography.hazmat.primitives.asymmetric import rsa
         from cryptography.hazmat.primitives.serialization import Encoding
 

@@ -3,10 +3,10 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from nova_api.context import RequestContext
-from nova_api.db import guests, instances, services
+from nova_api.db import guests, instances, networks, services
 from nova_api.db.engine import Transaction
 from nova_api.errors import IncorrectInstanceState, InstanceNotFound
 from nova_api.nodes.builds import Builds
@@ -92,22 +92,16 @@ class ComputeManager(Builds, Disks):
 
         def end(tx: Transaction) -> None:
             held = guests.devices(tx.conn, row.id) if row.has_devices else ()
-            ended = instances.delete(tx, row.id)
-            messages = [
-                (
-                    f"volume.{device.host}",
-                    "terminate_connection",
-                    {"volume_id": device.volume_id, "host": self.host},
-                )
-                for device in held
-                if device.connection_info and device.host
+            floating = networks.floating_of(tx.conn, row.id)
+            messages: list[tuple[str, str, dict[str, Any]]] = [
+                (f"volume.{host}", "delete_volume", {"volume_id": number})
+                for number, host in instances.delete(tx, [row.id])
             ]
-            messages += [
-                (f"volume.{host}", "delete_volume", {"volume_id": number}) for number, host in ended.volumes
-            ]
-            messages += [
-                ("network", "disassociate_floating_ip", {"address": address}) for address in ended.floating
-            ]
+            for device in held:
+                if device.connection_info and device.host:
+                    gone = {"volume_id": device.volume_id, "host": self.host}
+                    messages.append((f"volume.{device.host}", "terminate_connection", gone))
+            messages += [("network", "disassociate_floating_ip", {"address": one}) for one in floating]
             self.outbox.cast_many(tx, context, messages)
 
         self.db.write(end)

@@ -46,7 +46,8 @@ class Disks(GuestNode):
             self.db.write(lambda tx: self._free(tx, context, volume, row, "attaching"))
 
     def detach_volume(self, context: RequestContext, volume_id: int, instance_uuid: str) -> None:
-        """Detach a volume that the API has moved to ``detaching``; when the guest keeps it, it is ``in-use`` again.
+        """Detach a volume that the API has moved to ``detaching``; one that the guest keeps is ``in-use``
+        again.
 
         :param volume_id: number of the volume
         """

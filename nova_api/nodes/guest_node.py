@@ -1,4 +1,4 @@
-"""What the parts of the compute node share: from rows to what a driver is told, and what becomes of its failures."""
+"""What the parts of the compute node share: what drivers are told, and what becomes of their failures."""
 
 import json
 import logging

@@ -1,7 +1,7 @@
 """The network node: makes the host follow what the datastore says about floating addresses.
 
-The API changes the datastore and tells the node afterwards. The node looks at the datastore anew, so that messages in
-any order, or twice, end in what is true.
+The API changes the datastore and tells the node afterwards. The node looks at the datastore anew, so that
+messages in any order, or twice, end in what is true.
 """
 
 import threading

@@ -1,7 +1,8 @@
 """The scheduler: which host gets what.
 
-A reservation is placed as a whole in one transaction. Hosts that do not report, are disabled, are in another zone or
-are full are left out; of the rest the one with the most free memory takes the next instance, so instances spread.
+A reservation is placed as a whole in one transaction. Hosts that do not report, are disabled, are in another
+zone or are full are left out; of the rest the one with the most free memory takes the next instance, so
+instances spread.
 """
 
 import heapq
@@ -50,7 +51,8 @@ class SchedulerManager:
 
         :param request_spec: ``instance_uuids``, or one ``uuid`` in ``instance_properties`` (spec ec2.md 6.2)
         :param topic: of the service that builds them
-        :param filter_properties: ``force_hosts`` are the only ones asked, however full they are; ``ignore_hosts``
+        :param filter_properties: ``force_hosts`` are the only ones asked, however full they are;
+            ``ignore_hosts``
         """
         uuids = request_spec.get("instance_uuids") or [request_spec["instance_properties"]["uuid"]]
         limits = filter_properties or {}

@@ -176,8 +176,8 @@ def start_all(
 ) -> list[Running]:
     """Start nodes in this process; the outbox's relay is the caller's to start.
 
-    All of them have reported before the first message is taken: a scheduler that works off what an earlier process
-    left must find its hosts.
+    All of them have reported before the first message is taken: a scheduler that works off what an earlier
+    process left must find its hosts.
 
     :param topics: of :data:`MANAGERS`
     :param host: name of the node; ``config.host`` unless given

@@ -46,7 +46,7 @@ class VolumeManager:
         """Nothing to take up: what a killed node left in the middle is in the outbox."""
 
     def create_volume(self, context: RequestContext, volume_id: int, snapshot_id: int | None = None) -> None:
-        """Make a volume. One that was ordered for an instance goes on to ``attaching``, any other to ``available``.
+        """Make a volume; one ordered for an instance goes on to ``attaching``, any other to ``available``.
 
         :raises VolumeFailed: the store could not; the volume is in ``error``
         """

@@ -1,1 +1,1 @@
-"""What touches real things: hypervisors, volume stores, the host's network. A real one is a subclass like the others."""
+"""What touches real things. A real driver is a subclass like the simulated ones."""

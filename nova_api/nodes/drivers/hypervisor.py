@@ -1,11 +1,12 @@
 """What a hypervisor driver is.
 
-Subclass :class:`Hypervisor`, name the class in the option ``compute_driver``, and nothing else changes. Rules that hold
-for every method that changes something:
+Subclass :class:`Hypervisor`, name the class in the option ``compute_driver``, and nothing else changes.
+Rules that hold for every method that changes something:
 
 * it returns when the change is done, however long that takes: it has a thread of its own;
-* it may be called again after it has succeeded, or after a call that died half way (a killed node is told the same
-  thing again), and must then end in the same state: a guest that is already off is off after ``power_off``;
+* it may be called again after it has succeeded, or after a call that died half way (a killed node is told
+  the same thing again), and must then end in the same state: a guest that is already off is off after
+  ``power_off``;
 * it raises :class:`HypervisorError` when it cannot be done; the text is shown to the guest's owner.
 
 A driver reads and writes no table and sends no message.
@@ -175,7 +176,10 @@ class Hypervisor(ABC):
 
     @abstractmethod
     def pause(self, guest: Guest) -> None:
-        """Stop the guest's processors, memory stays. Raises :class:`WrongState` unless it runs or is paused."""
+        """Stop the guest's processors; its memory stays.
+
+        :raises WrongState: it neither runs nor is paused
+        """
 
     @abstractmethod
     def unpause(self, guest: Guest) -> None:
@@ -183,7 +187,10 @@ class Hypervisor(ABC):
 
     @abstractmethod
     def suspend(self, guest: Guest) -> None:
-        """Write the guest's memory to disk and stop it. Raises :class:`WrongState` unless it runs or is suspended."""
+        """Write the guest's memory to disk and stop it.
+
+        :raises WrongState: it neither runs nor is suspended
+        """
 
     @abstractmethod
     def resume(self, guest: Guest) -> None:
@@ -209,7 +216,7 @@ class Hypervisor(ABC):
 
     @abstractmethod
     def diagnostics(self, guest: Guest) -> dict[str, int]:
-        """Counters of the guest, under libvirt's names where they exist: ``cpu0_time`` (ns), ``memory`` (KiB), …
+        """Counters of the guest, under libvirt's names: ``cpu0_time`` (ns), ``memory`` (KiB), …
 
         :raises WrongState: there is no such guest
         """

@@ -1,7 +1,7 @@
 """The simulated hypervisor: guests that have a state, a console and counters, and cost nothing.
 
-A guest is one small object; its console text is not kept but written when somebody asks, from what the guest is and how
-long it has been up. That keeps a thousand idle guests within a few hundred kilobytes.
+A guest is one small object; its console text is not kept but written when somebody asks, from what the guest
+is and how long it has been up. That keeps a thousand idle guests within a few hundred kilobytes.
 """
 
 import base64
@@ -286,7 +286,7 @@ def boot_messages(guest: Guest, interfaces: Sequence[Interface], *, rescued: boo
         lines.append(f"cloud-init: user data found, part-001 {digest}")
     lines += [
         "-----BEGIN SSH HOST KEY FINGERPRINTS-----",
-        f"ec2: 2048 {_pairs(hashlib.sha256(guest.uuid.encode()).hexdigest()[:32])} root@{guest.hostname} (RSA)",
+        f"ec2: 2048 {_host_key(guest)} root@{guest.hostname} (RSA)",
         "-----END SSH HOST KEY FINGERPRINTS-----",
         "cloud-init boot finished",
     ]
@@ -303,6 +303,11 @@ def key_fingerprint(public_key: str | None) -> str:
     except (ValueError, binascii.Error):
         return ""
     return _pairs(hashlib.md5(blob, usedforsecurity=False).hexdigest())
+
+
+def _host_key(guest: Guest) -> str:
+    """A fingerprint that stays with the guest."""
+    return _pairs(hashlib.sha256(guest.uuid.encode()).hexdigest()[:32])
 
 
 def _pairs(digits: str) -> str:

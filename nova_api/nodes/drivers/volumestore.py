@@ -1,8 +1,8 @@
 """What a volume driver is, and the simulated one.
 
-Subclass :class:`VolumeStore`, name the class in the option ``volume_driver``, and nothing else changes. As with
-hypervisors, every method returns when the change is done, may be called again after a call that succeeded or died, and
-raises :class:`VolumeStoreError` when it cannot be done.
+Subclass :class:`VolumeStore`, name the class in the option ``volume_driver``, and nothing else changes. As
+with hypervisors, every method returns when the change is done, may be called again after a call that
+succeeded or died, and raises :class:`VolumeStoreError` when it cannot be done.
 """
 
 import time
@@ -43,7 +43,7 @@ class VolumeStore(ABC):
 
     @abstractmethod
     def create_snapshot(self, volume_id: int, snapshot_id: int) -> None:
-        """Keep what a volume holds now, while it is in use or not; a snapshot that is there already stays as it is."""
+        """Keep what a volume holds now, in use or not; a snapshot that is there stays as it is."""
 
     @abstractmethod
     def delete_snapshot(self, snapshot_id: int) -> None:
@@ -63,7 +63,7 @@ class VolumeStore(ABC):
 
 
 class SimulatedVolumeStore(VolumeStore):
-    """Volumes that exist in the datastore only: nothing is kept here, so nothing can be lost with the process.
+    """Volumes that exist in the datastore only: nothing is kept here, so nothing is lost with the process.
 
     :param config: ``simulated_*``
     :param sleep: how to wait; ``time.sleep`` by default
