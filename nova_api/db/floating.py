@@ -162,3 +162,11 @@ def delete(tx: Transaction, cidr: str) -> int:
     wanted = [str(address) for address in block]
     query = sa.delete(floating_ips).where(floating_ips.c.address.in_(wanted), floating_ips.c.project_id.is_(None))
     return int(tx.execute(query).rowcount)
+
+
+def of_fixed_address(conn: Connection, address: str) -> str | None:
+    """The floating address that hangs on a fixed one."""
+    query = sa.select(floating_ips.c.address).join_from(
+        floating_ips, fixed_ips, fixed_ips.c.id == floating_ips.c.fixed_ip_id
+    )
+    return conn.execute(query.where(fixed_ips.c.address == address)).scalar()

@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection, Row
 from nova_api.db.engine import Transaction
 from nova_api.db.models import block_devices, images, instances, now, snapshots, volumes
 
-_GUEST = sa.select(
+_GUEST: sa.Select[Any] = sa.select(
     instances.c.id,
     instances.c.uuid,
     instances.c.hostname,

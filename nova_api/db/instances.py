@@ -134,6 +134,12 @@ def put_client_token(
     tx.execute(sa.insert(client_tokens).values(**values))
 
 
+def of_reservation(conn: Connection, reservation: str) -> list[int]:
+    """Numbers of the living instances of a reservation."""
+    query = sa.select(instances.c.id).where(instances.c.reservation_id == reservation, instances.c.deleted == 0)
+    return list(conn.execute(query.order_by(instances.c.id)).scalars())
+
+
 def change(
     tx: Transaction,
     numbers: Sequence[int],

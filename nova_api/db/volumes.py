@@ -206,3 +206,13 @@ def volume_host_exists(conn: Connection, host: str) -> bool:
         services.c.host == host, services.c.topic == "volume", ~services.c.disabled
     )
     return conn.execute(query.limit(1)).first() is not None
+
+
+def volume_is(number: int) -> sa.ColumnElement[bool]:
+    """The condition that a volume has a number."""
+    return volumes.c.id == number
+
+
+def snapshot_is(number: int) -> sa.ColumnElement[bool]:
+    """The condition that a snapshot has a number."""
+    return snapshots.c.id == number

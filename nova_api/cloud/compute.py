@@ -1,0 +1,370 @@
+"""Instances: what the doors may do with them (spec ec2.md 4.7, 4.10)."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.engine import Row
+from sqlalchemy.exc import IntegrityError
+
+from nova_api import errors, limits
+from nova_api.cloud.image import Images
+from nova_api.cloud.keypairs import KeyPairs
+from nova_api.cloud.launch import Launcher, LaunchSpec
+from nova_api.cloud.network import Network
+from nova_api.cloud.policy import Policy
+from nova_api.cloud.quota import Quotas
+from nova_api.cloud.securitygroups import SecurityGroups
+from nova_api.cloud.volume import Volumes
+from nova_api.config import Config
+from nova_api.context import RequestContext
+from nova_api.db import flavors, instance_lists, services
+from nova_api.db import instances as queries
+from nova_api.db.engine import Database, Transaction
+from nova_api.db.filters import build
+from nova_api.db.instance_lists import InstanceList
+from nova_api.rpc.client import Rpc
+from nova_api.rpc.envelope import RemoteError
+from nova_api.rpc.outbox import Outbox
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """An action on instances that a node carries out.
+
+    :ivar vm_states: states it is allowed in, when no task is going on
+    :ivar task: the task that the instance is at meanwhile
+    :ivar method: what the node is told
+    """
+
+    policy: str
+    vm_states: tuple[str, ...]
+    task: str
+    method: str
+    arguments: Mapping[str, Any]
+
+
+REBOOT = Transition(
+    "compute:reboot",
+    ("active", "shutoff", "rescued"),
+    "rebooting_hard",
+    "reboot_instance",
+    {"reboot_type": "HARD"},
+)
+STOP = Transition("compute:stop", ("active", "shutoff", "rescued"), "stopping", "stop_instance", {})
+START = Transition("compute:start", ("stopped", "shutoff"), "starting", "start_instance", {})
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceState:
+    """What an instance is doing."""
+
+    id: int
+    vm_state: str
+    task_state: str | None
+    shutdown_terminate: bool
+    zone: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceDetail:
+    """One instance with what hangs on it."""
+
+    row: Row[Any]
+    flavor: str
+    groups: Sequence[Row[Any]]
+    devices: Sequence[Row[Any]]
+
+
+class Compute:
+    """Instances as a service."""
+
+    def __init__(
+        self,
+        db: Database,
+        quotas: Quotas,
+        outbox: Outbox,
+        rpc: Rpc,
+        policy: Policy,
+        config: Config,
+        *,
+        images: Images,
+        key_pairs: KeyPairs,
+        security_groups: SecurityGroups,
+        volumes: Volumes,
+        network: Network,
+    ) -> None:
+        self.db, self.outbox, self.rpc, self.policy, self.config = db, outbox, rpc, policy, config
+        self.launcher = Launcher(
+            quotas=quotas,
+            outbox=outbox,
+            policy=policy,
+            config=config,
+            images=images,
+            key_pairs=key_pairs,
+            security_groups=security_groups,
+        )
+
+    # -- reading ---------------------------------------------------------------------------------------
+
+    def list(
+        self,
+        context: RequestContext,
+        numbers: Mapping[str, int] | None = None,
+        *,
+        filters: Sequence[tuple[str, Sequence[str]]] = (),
+        after: int = 0,
+        limit: int | None = None,
+        all_known: bool = False,
+    ) -> InstanceList:
+        """Instances that the caller sees, with everything an answer shows.
+
+        :param numbers: only these, by the text that the caller wrote; None for all
+        :param all_known: refuse numbers that do not exist
+        :raises InstanceNotFound: one of ``numbers`` does not exist, with ``all_known``
+        """
+        self.policy.check(context, "compute:get_all")
+        wanted = None
+        if numbers is not None:
+            wanted = [number for number in dict.fromkeys(numbers.values()) if number <= limits.MAX_DATABASE_ID]
+        where = build(instance_lists.FILTERS, filters)
+        hidden = "" if context.is_admin else self.config.vpn_image_id
+        with self.db.read() as conn:
+            found = instance_lists.find(
+                conn, context, ids=wanted, where=where, after=after, limit=limit, hidden_image=hidden
+            )
+            if numbers is not None and all_known:
+                self._require(conn, context, numbers, found, where, hidden)
+        return found
+
+    @staticmethod
+    def _require(
+        conn: Any,
+        context: RequestContext,
+        numbers: Mapping[str, int],
+        found: InstanceList,
+        where: Sequence[Any],
+        hidden: str,
+    ) -> None:
+        known = {row.id for row in found.rows}
+        missing = [text for text, number in numbers.items() if number not in known]
+        for text in missing:
+            number = numbers[text]
+            there = where and number <= limits.MAX_DATABASE_ID and queries.one(conn, context, number) is not None
+            if not there:
+                raise errors.InstanceNotFound(text)
+
+    def get(self, context: RequestContext, number: int, text: str) -> InstanceDetail:
+        """One instance.
+
+        :param text: its id as the caller wrote it
+        :raises InstanceNotFound: it is not the project's
+        """
+        with self.db.read() as conn:
+            row = queries.one(conn, context, number) if number <= limits.MAX_DATABASE_ID else None
+            if row is None:
+                raise errors.InstanceNotFound(text)
+            self.policy.check(context, "compute:get", _target(row))
+            return InstanceDetail(
+                row,
+                queries.flavor_name(conn, row.instance_type_id),
+                queries.groups(conn, row.id),
+                queries.devices(conn, row.id),
+            )
+
+    def states(self, context: RequestContext, ids: Sequence[str] | None = None) -> Sequence[InstanceState]:
+        """States of instances.
+
+        :param ids: ``i-…`` texts; each must exist
+        """
+        numbers = None if not ids else {text: _number(text) for text in ids}
+        found = self.list(context, numbers, all_known=True)
+        return [
+            InstanceState(
+                row.id, row.vm_state, row.task_state, bool(row.shutdown_terminate), found.zones.get(row.host)
+            )
+            for row in found.rows
+        ]
+
+    def flavors(self) -> Sequence[Row[Any]]:
+        """All flavors."""
+        with self.db.read() as conn:
+            return flavors.every(conn)
+
+    def zone_of(self, host: str | None) -> str | None:
+        """The zone of a host."""
+        with self.db.read() as conn:
+            return services.zones_of_hosts(conn).get(host or "")
+
+    def console_output(self, context: RequestContext, number: int, text: str) -> str:
+        """The console text of an instance, from its node.
+
+        :raises InstanceNotFound: it is not the project's
+        :raises IncorrectInstanceState: it runs nowhere yet
+        :raises ServiceUnavailable: its node does not answer
+        """
+        detail = self.get(context, number, text)
+        self.policy.check(context, "compute:get_console_output", _target(detail.row))
+        if not detail.row.host:
+            raise errors.IncorrectInstanceState(f"Instance {text} does not run on a host yet.")
+        try:
+            output = self.rpc.call(
+                context,
+                f"compute.{detail.row.host}",
+                "get_console_output",
+                tail_length=None,
+                instance_uuid=detail.row.uuid,
+            )
+        except RemoteError as error:
+            raise errors.IncorrectInstanceState(f"The console of {text} cannot be read now.") from error
+        return str(output)[-limits.MAX_CONSOLE_BYTES :]
+
+    # -- changing --------------------------------------------------------------------------------------
+
+    def run(self, context: RequestContext, spec: LaunchSpec) -> InstanceList:
+        """Start instances; the nodes finish them.
+
+        :returns: the reservation as it is when the request commits
+        """
+
+        def work(tx: Transaction) -> InstanceList:
+            numbers = self.launcher.launch(tx, context, spec)
+            return instance_lists.find(tx.conn, context, ids=numbers)
+
+        try:
+            return self.db.write(work)
+        except IntegrityError:
+            # Another request with the same client token, or the one that made the default group, was first.
+            return self.db.write(work)
+
+    def reboot(self, context: RequestContext, numbers: Mapping[str, int]) -> Sequence[InstanceState]:
+        """Reboot instances: all of them, or none."""
+        return self._transition(context, numbers, REBOOT)
+
+    def stop(self, context: RequestContext, numbers: Mapping[str, int]) -> Sequence[InstanceState]:
+        """Stop instances: all of them, or none."""
+        return self._transition(context, numbers, STOP)
+
+    def start(self, context: RequestContext, numbers: Mapping[str, int]) -> Sequence[InstanceState]:
+        """Start stopped instances: all of them, or none.
+
+        One that was shut off from inside and is to end then is left as it is, as in 2012.1.
+        """
+        return self._transition(
+            context, numbers, START, lambda row: row.vm_state == "shutoff" and bool(row.shutdown_terminate)
+        )
+
+    def _transition(
+        self,
+        context: RequestContext,
+        numbers: Mapping[str, int],
+        transition: Transition,
+        passes: Callable[[Row[Any]], bool] = lambda row: False,
+    ) -> Sequence[InstanceState]:
+        """Move idle instances to a task and tell their nodes.
+
+        :param passes: instances that are left as they are
+        :returns: what they were doing before
+        :raises InstanceNotFound: one of them is not the project's
+        :raises IncorrectInstanceState: one of them is busy, or in a state that does not admit it
+        """
+
+        def work(tx: Transaction) -> Sequence[InstanceState]:
+            rows = self._all(tx, context, numbers, transition.policy)
+            moving = [row for row in rows if not passes(row)]
+            for row in moving:
+                if row.vm_state not in transition.vm_states or row.task_state is not None or not row.host:
+                    raise errors.IncorrectInstanceState(
+                        f"The instance 'i-{row.id:08x}' is not in a state from which this can be done."
+                    )
+            ids = [row.id for row in moving]
+            values = {"task_state": transition.task, "progress": 0}
+            moved = queries.change(tx, ids, values, vm_states=transition.vm_states, task_states=(None,))
+            if moved != len(ids):
+                raise errors.IncorrectInstanceState("An instance has just changed its state.")
+            self.outbox.cast_many(
+                tx,
+                context,
+                [
+                    (
+                        f"compute.{row.host}",
+                        transition.method,
+                        {"instance_uuid": row.uuid, **transition.arguments},
+                    )
+                    for row in moving
+                ],
+            )
+            return [_state(row) for row in rows]
+
+        return self.db.write(work)
+
+    def terminate(
+        self, context: RequestContext, numbers: Mapping[str, int], *, refuse_protected: bool
+    ) -> Sequence[tuple[InstanceState, InstanceState]]:
+        """End instances, whatever they are doing: all of them, or none.
+
+        :param refuse_protected: whether a protected one is an error, or left as it is
+        :returns: what each was doing before, and is doing now
+        :raises InstanceNotFound: one of them is not the project's
+        :raises OperationNotPermitted: one of them is protected
+        """
+
+        def work(tx: Transaction) -> Sequence[tuple[InstanceState, InstanceState]]:
+            rows = self._all(tx, context, numbers, "compute:delete")
+            ending = [row for row in rows if not row.disable_terminate]
+            if refuse_protected and len(ending) < len(rows):
+                raise errors.OperationNotPermitted("The instance is protected against termination.")
+            placed = [row for row in ending if row.host and row.task_state != "deleting"]
+            loose = [row.id for row in ending if not row.host]
+            if placed:
+                queries.change(tx, [row.id for row in placed], {"task_state": "deleting", "progress": 0})
+                self.outbox.cast_many(
+                    tx,
+                    context,
+                    [(f"compute.{r.host}", "terminate_instance", {"instance_uuid": r.uuid}) for r in placed],
+                )
+            if loose:
+                for volume, host in queries.delete(tx, loose):
+                    self.outbox.cast(tx, context, f"volume.{host}", "delete_volume", volume_id=volume)
+            return [(_state(row), _ended(row, row.id in loose)) for row in rows]
+
+        return self.db.write(work)
+
+    def _all(
+        self, tx: Transaction, context: RequestContext, numbers: Mapping[str, int], action: str
+    ) -> list[Row[Any]]:
+        wanted = {text: n for text, n in numbers.items() if n <= limits.MAX_DATABASE_ID}
+        found = queries.locked(tx, context, wanted.values())
+        for text, number in numbers.items():
+            if number not in found:
+                raise errors.InstanceNotFound(text)
+        rows = [found[number] for number in dict.fromkeys(numbers.values())]
+        for target in {(row.project_id, row.user_id) for row in rows}:
+            self.policy.check(context, action, {"project_id": target[0], "user_id": target[1]})
+        return rows
+
+
+def _state(row: Row[Any]) -> InstanceState:
+    return InstanceState(row.id, row.vm_state, row.task_state, bool(row.shutdown_terminate))
+
+
+def _ended(row: Row[Any], gone: bool) -> InstanceState:
+    if gone:
+        return InstanceState(row.id, "deleted", None, bool(row.shutdown_terminate))
+    task = row.task_state if row.disable_terminate else "deleting"
+    return InstanceState(row.id, row.vm_state, task, bool(row.shutdown_terminate))
+
+
+def _target(row: Row[Any]) -> dict[str, Any]:
+    """What a policy rule compares the caller with."""
+    return {"project_id": row.project_id, "user_id": row.user_id}
+
+
+def _number(text: str) -> int:
+    prefix, _, digits = text.partition("-")
+    try:
+        if prefix != "i" or len(digits) > 32:
+            raise ValueError
+        return int(digits, 16)
+    except ValueError:
+        raise errors.InvalidInstanceIDMalformed(text) from None
