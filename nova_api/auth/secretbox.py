@@ -54,7 +54,7 @@ class SecretBox:
             if not self.path.exists():
                 self._make()
             try:
-                self._key = base64.b64decode(self.path.read_bytes(), validate=True)
+                self._key = base64.b64decode(self.path.read_bytes().strip(), validate=True)
             except (OSError, ValueError) as error:
                 raise ConfigError(f"secret key file {self.path} cannot be read: {error}") from error
             if len(self._key) != 32:

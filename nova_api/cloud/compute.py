@@ -332,7 +332,7 @@ class Compute:
 
     def _all(
         self, tx: Transaction, context: RequestContext, numbers: Mapping[str, int], action: str
-    ) -> list[Row[Any]]:
+    ) -> Sequence[Row[Any]]:
         wanted = {text: n for text, n in numbers.items() if n <= limits.MAX_DATABASE_ID}
         found = queries.locked(tx, context, wanted.values())
         for text, number in numbers.items():

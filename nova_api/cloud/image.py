@@ -130,7 +130,7 @@ class Images:
 
     # -- reading ---------------------------------------------------------------------------------------
 
-    def list(self, context: RequestContext, query: ImageQuery) -> list[ImageRecord]:
+    def list(self, context: RequestContext, query: ImageQuery) -> Sequence[ImageRecord]:
         """Images that the caller sees, oldest first.
 
         :raises ImageNotFound: one of ``query.ids`` names none
@@ -145,7 +145,7 @@ class Images:
             return self._records(conn, rows)
 
     @staticmethod
-    def _narrowed(context: RequestContext, query: ImageQuery) -> list[sa.ColumnElement[bool]]:
+    def _narrowed(context: RequestContext, query: ImageQuery) -> Sequence[sa.ColumnElement[bool]]:
         where: list[sa.ColumnElement[bool]] = []
         if query.owners:
             names = [context.project_id if owner == "self" else owner for owner in query.owners]
@@ -196,7 +196,7 @@ class Images:
         return self._records(conn, rows)[0]
 
     @staticmethod
-    def _records(conn: Connection, rows: Sequence[Row[Any]]) -> list[ImageRecord]:
+    def _records(conn: Connection, rows: Sequence[Row[Any]]) -> Sequence[ImageRecord]:
         free = queries.properties(conn, [row.id for row in rows])
         return [_record(row, free.get(row.id, {})) for row in rows]
 

@@ -39,7 +39,7 @@ class SecurityGroups:
         filters: Sequence[tuple[str, Sequence[str]]] = (),
         after: int = 0,
         limit: int | None = None,
-    ) -> list[tuple[Row[Any], list[Row[Any]]]]:
+    ) -> Sequence[tuple[Row[Any], list[Row[Any]]]]:
         """Groups with their rules.
 
         :param names: of the caller's project; each must exist
