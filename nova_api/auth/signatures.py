@@ -146,7 +146,9 @@ def _texts_v2(claim: Claim) -> list[bytes]:
     if "~" in "".join(name for name, _ in signed):
         # 2012.1 wants %7E in a name; RFC 3986, and with it today's clients, leaves the tilde alone.
         queries.append("&".join(f"{encoded(name)}={value}" for name, value in signed))
-    paths = dict.fromkeys((octets(request.path), encoded(unquote_to_bytes(request.path), "/").encode()))
+    paths = dict.fromkeys(
+        (octets(request.path), encoded(unquote_to_bytes(octets(request.path)), "/").encode())
+    )
     # boto signs the host in lower case, whatever the case it sends it in.
     hosts = dict.fromkeys(
         host for given in (request.host, request.host.lower()) for host in (given, without_port(given))

@@ -2,6 +2,9 @@
 
 The grammar of the header is strict: a field that is unknown, missing or repeated is refused, so that nobody
 who reads the access key out of it, Lockout for one, can read another one than is verified here.
+
+In the header form the access key itself is not signed: the secret tells whose request it is. Nor is the
+``:project`` behind it: a changed one reaches what that user may use, and nothing else.
 """
 
 import hashlib
@@ -213,7 +216,6 @@ def _signed_headers(text: str, request: SignedRequest) -> tuple[str, ...]:
     :raises IncompleteSignature: Host is not among them, or one that did not come is, or one is repeated:
         a long list of one name would make us hash its value that often
     """
-    text = text.lower()
     if not _SIGNED_HEADERS.fullmatch(text):
         raise errors.IncompleteSignature("SignedHeaders is no list of header names.")
     names = tuple(text.split(";"))
