@@ -7,6 +7,9 @@ import pytest
 
 from tests.clients.conftest import Account
 
+# boto 2 leaves its sockets to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+
 boto_ec2 = pytest.importorskip(
     "boto.ec2.connection", reason="boto 2.49 cannot be imported by Python 3.12 and later", exc_type=ImportError
 )

@@ -127,13 +127,13 @@ def test_an_ambiguous_head_is_refused(cloud: RunningCloud, head: bytes) -> None:
     alive(cloud)
 
 
-@settings(max_examples=60)
+@settings(max_examples=150)
 @given(body=st.binary(max_size=400))
 def test_any_body_is_answered_in_xml(cloud: RunningCloud, body: bytes) -> None:
     assert refusal(post(cloud, body))
 
 
-@settings(max_examples=60)
+@settings(max_examples=150)
 @given(name=st.text(min_size=1, max_size=60), value=st.text(max_size=60))
 def test_any_signed_parameter_is_answered_in_xml(cloud: RunningCloud, name: str, value: str) -> None:
     try:
