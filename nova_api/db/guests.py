@@ -36,11 +36,9 @@ _GUEST: sa.Select[Any] = sa.select(
     instances.c.vm_state,
     instances.c.task_state,
     instances.c.power_state,
-    sa.exists()
-    .where(block_devices.c.instance_id == instances.c.id, ~block_devices.c.no_device)
-    .label("has_devices"),
+    sa.exists().where(block_devices.c.instance_id == instances.c.id, ~block_devices.c.no_device).label("has_devices"),
 ).where(instances.c.uuid == sa.bindparam("guest"), instances.c.deleted == 0)
-_LOCKED_GUEST = _GUEST.with_for_update(of=instances)
+_LOCKED_GUEST: sa.Select[Any] = _GUEST.with_for_update(of=instances)
 _WAITING = (
     sa.select(
         instances.c.id,
@@ -70,9 +68,7 @@ _FAIL_MANY = (
     .where(instances.c.id.in_(sa.bindparam("numbers", expanding=True)))
     .values(vm_state="error", task_state=None, fault_code=500, fault_message=sa.bindparam("fault"))
 )
-_TO_SPAWNING = (
-    sa.update(instances).where(instances.c.id == sa.bindparam("number")).values(task_state="spawning")
-)
+_TO_SPAWNING = sa.update(instances).where(instances.c.id == sa.bindparam("number")).values(task_state="spawning")
 _TO_ACTIVE = (
     sa.update(instances)
     .where(
@@ -90,34 +86,32 @@ _TO_ACTIVE = (
         progress=100,
     )
 )
-_ON_HOST = sa.select(instances.c.id, instances.c.power_state, instances.c.launched_at).where(
+_ON_HOST: sa.Select[Any] = sa.select(instances.c.id, instances.c.power_state, instances.c.launched_at).where(
     instances.c.host == sa.bindparam("place"),
     instances.c.deleted == 0,
     instances.c.launched_at.is_not(None),
 )
 _DEVICES: sa.Select[Any] = (
     sa.select(
-        block_devices.c.id,
         block_devices.c.device_name,
         block_devices.c.snapshot_id,
         block_devices.c.volume_id,
-        block_devices.c.volume_size,
         block_devices.c.connection_info,
         volumes.c.host,
         volumes.c.status,
         volumes.c.project_id,
+        volumes.c.availability_zone,
     )
-    .join_from(block_devices, volumes, volumes.c.id == block_devices.c.volume_id, isouter=True)
+    .join_from(block_devices, volumes, volumes.c.id == block_devices.c.volume_id)
     .where(
         block_devices.c.instance_id == sa.bindparam("owner"),
         ~block_devices.c.no_device,
-        sa.or_(block_devices.c.volume_id.is_not(None), block_devices.c.snapshot_id.is_not(None)),
     )
     .order_by(block_devices.c.device_name)
 )
-_IMAGE = sa.select(images.c.id, images.c.status, images.c.block_device_mapping, images.c.instance_uuid).where(
-    images.c.uuid == sa.bindparam("image"), images.c.deleted == 0
-)
+_IMAGE: sa.Select[Any] = sa.select(
+    images.c.id, images.c.status, images.c.block_device_mapping, images.c.instance_uuid
+).where(images.c.uuid == sa.bindparam("image"), images.c.deleted == 0)
 
 
 # -- reading -----------------------------------------------------------------------------------------------
@@ -139,7 +133,7 @@ def on_host(conn: Connection, host: str) -> Sequence[Row[Any]]:
 
 
 def devices(conn: Connection, instance_id: int) -> Sequence[Row[Any]]:
-    """Volumes of an instance, made or still to be made of snapshots, with host, status and project."""
+    """Volumes of an instance, made or still to be made, with host, zone, status and project."""
     return conn.execute(_DEVICES, {"owner": instance_id}).all()
 
 
@@ -185,9 +179,7 @@ def change(tx: Transaction, number: int, task_states: Iterable[str], values: Map
     """
     query = (
         sa.update(instances)
-        .where(
-            instances.c.id == number, instances.c.deleted == 0, instances.c.task_state.in_(list(task_states))
-        )
+        .where(instances.c.id == number, instances.c.deleted == 0, instances.c.task_state.in_(list(task_states)))
         .values(**values)
     )
     return bool(tx.execute(query).rowcount)
@@ -210,9 +202,7 @@ def claim_volume(tx: Transaction, volume_id: int, instance_id: int, device: str)
     mine = sa.and_(volumes.c.instance_id == instance_id, volumes.c.status.in_(["attaching", "in-use"]))
     query = (
         sa.update(volumes)
-        .where(
-            volumes.c.id == volume_id, volumes.c.deleted == 0, sa.or_(volumes.c.status == "available", mine)
-        )
+        .where(volumes.c.id == volume_id, volumes.c.deleted == 0, sa.or_(volumes.c.status == "available", mine))
         .values(
             status=sa.case((volumes.c.status == "in-use", "in-use"), else_="attaching"),
             instance_id=instance_id,
@@ -222,15 +212,10 @@ def claim_volume(tx: Transaction, volume_id: int, instance_id: int, device: str)
     return bool(tx.execute(query).rowcount)
 
 
-def add_volume(tx: Transaction, device_id: int, values: Mapping[str, Any]) -> int:
-    """A volume to be made for a block device of an instance.
-
-    :returns: its number
-    """
-    made = tx.execute(sa.insert(volumes).values(**values)).inserted_primary_key
-    assert made is not None  # noqa: S101 -- for the type checker: one row was inserted
-    tx.execute(sa.update(block_devices).where(block_devices.c.id == device_id).values(volume_id=made[0]))
-    return int(made[0])
+def place_volume(tx: Transaction, volume_id: int, host: str) -> None:
+    """Give a volume that is to be made its host, unless it has one."""
+    query = sa.update(volumes).where(volumes.c.id == volume_id, volumes.c.host.is_(None))
+    tx.execute(query.values(host=host, scheduled_at=now()))
 
 
 def attached(
@@ -254,11 +239,7 @@ def attached(
         return False
     info = json.dumps(dict(connection_info))
     mine = sa.and_(block_devices.c.instance_id == instance_id, block_devices.c.device_name == device)
-    update = (
-        sa.update(block_devices)
-        .where(mine)
-        .values(volume_id=volume_id, connection_info=info, no_device=False)
-    )
+    update = sa.update(block_devices).where(mine).values(volume_id=volume_id, connection_info=info, no_device=False)
     if not tx.execute(update).rowcount:
         row = {"instance_id": instance_id, "device_name": device, "volume_id": volume_id}
         tx.execute(sa.insert(block_devices).values(connection_info=info, **row))
@@ -279,9 +260,7 @@ def detached(tx: Transaction, volume_id: int, instance_id: int, status: str) -> 
             volumes.c.instance_id == instance_id,
             volumes.c.status == status,
         )
-        .values(
-            status="available", attach_status="detached", instance_id=None, mountpoint=None, attach_time=None
-        )
+        .values(status="available", attach_status="detached", instance_id=None, mountpoint=None, attach_time=None)
     )
     if not tx.execute(query).rowcount:
         return False
@@ -328,7 +307,7 @@ def snapshots_of_image(conn: Connection, mapping: str) -> Sequence[Row[Any]]:
     wanted = [entry["snapshot_id"] for entry in json.loads(mapping) if entry.get("snapshot_id")]
     if not wanted:
         return ()
-    query = (
+    query: sa.Select[Any] = (
         sa.select(snapshots.c.id, snapshots.c.volume_id, volumes.c.host)
         .join_from(snapshots, volumes, volumes.c.id == snapshots.c.volume_id)
         .where(snapshots.c.id.in_(wanted), snapshots.c.deleted == 0, snapshots.c.status == "creating")

@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection, Row
 from nova_api.db.engine import Transaction
 from nova_api.db.models import compute_nodes, instances, now, services, volumes
 
-_ALL = sa.select(services).order_by(services.c.id)
+_ALL: sa.Select[Any] = sa.select(services).order_by(services.c.id)
 _BEAT = (
     sa.update(services)
     .where(services.c.host == sa.bindparam("on_host"), services.c.topic == sa.bindparam("of_topic"))
@@ -35,9 +35,7 @@ _ALIVE = sa.select(services.c.host, services.c.availability_zone).where(
     services.c.updated_at >= sa.bindparam("since"),
 )
 _CAPACITY = (
-    sa.select(
-        compute_nodes.c.host, compute_nodes.c.vcpus, compute_nodes.c.memory_mb, compute_nodes.c.local_gb
-    )
+    sa.select(compute_nodes.c.host, compute_nodes.c.vcpus, compute_nodes.c.memory_mb, compute_nodes.c.local_gb)
     .order_by(compute_nodes.c.host)
     .with_for_update()
 )
@@ -51,17 +49,15 @@ _USED = (
     .where(instances.c.host.is_not(None), instances.c.deleted == 0)
     .group_by(instances.c.host)
 )
-_VOLUME_HOST = (
+_VOLUME_HOST: sa.Select[Any] = (
     sa.select(services.c.host, services.c.availability_zone)
-    .select_from(
-        services.outerjoin(volumes, sa.and_(volumes.c.host == services.c.host, volumes.c.deleted == 0))
-    )
+    .select_from(services.outerjoin(volumes, sa.and_(volumes.c.host == services.c.host, volumes.c.deleted == 0)))
     .where(services.c.topic == "volume", ~services.c.disabled, services.c.updated_at >= sa.bindparam("since"))
     .group_by(services.c.host, services.c.availability_zone)
     .order_by(sa.func.coalesce(sa.func.sum(volumes.c.size), 0), services.c.host)
     .limit(1)
 )
-_VOLUME_HOST_IN_ZONE = _VOLUME_HOST.where(services.c.availability_zone == sa.bindparam("zone"))
+_VOLUME_HOST_IN_ZONE: sa.Select[Any] = _VOLUME_HOST.where(services.c.availability_zone == sa.bindparam("zone"))
 
 
 class FreeHost(NamedTuple):
@@ -138,9 +134,7 @@ def free_hosts(tx: Transaction, down_time: float) -> list[FreeHost]:
     """
     capacity = tx.execute(_CAPACITY).all()
     since = now() - timedelta(seconds=down_time)
-    live = {
-        row.host: row.availability_zone for row in tx.execute(_ALIVE, {"topic": "compute", "since": since})
-    }
+    live = {row.host: row.availability_zone for row in tx.execute(_ALIVE, {"topic": "compute", "since": since})}
     used = {row.host: row for row in tx.execute(_USED)}
     free: list[FreeHost] = []
     for row in capacity:

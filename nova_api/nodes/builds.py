@@ -11,10 +11,10 @@ from typing import Any
 from sqlalchemy.engine import Row
 from sqlalchemy.exc import IntegrityError
 
-from nova_api.context import RequestContext, new_uuid
+from nova_api.context import RequestContext
 from nova_api.db import guests, networks, services
 from nova_api.db.engine import Transaction
-from nova_api.errors import NoMoreFixedIps, VolumeLimitExceeded, VolumeSizeTooLarge
+from nova_api.errors import NoMoreFixedIps
 from nova_api.nodes.drivers.hypervisor import BlockDevice, HypervisorError, Interface, PowerState
 from nova_api.nodes.guest_node import GuestNode, attached_devices, guest_of, interfaces_of
 
@@ -116,51 +116,24 @@ class Builds(GuestNode):
             return list(attached_devices(conn, row))
 
     def _claim_volumes(self, tx: Transaction, row: Row[Any]) -> None:
-        devices = guests.devices(tx.conn, row.id)
-        missing = [device for device in devices if device.volume_id is None]
-        if missing:
-            # Locks the project before anything is written, as every transaction that spends a quota does.
-            left = self.quotas.left(tx, row.project_id or "", "volumes", "gigabytes")
-            devices = guests.devices(tx.conn, row.id)
-            missing = [device for device in devices if device.volume_id is None]
-            if left["volumes"] < len(missing):
-                raise VolumeLimitExceeded
-            self._order_volumes(tx, row, missing, left["gigabytes"])
-        for device in devices:
-            if device.volume_id is None or device.status == "creating":
-                continue
-            own = device.project_id == row.project_id
-            if not own or not guests.claim_volume(tx, device.volume_id, row.id, device.device_name):
-                raise VolumeNotReady(f"Volume vol-{device.volume_id:08x} is not available.")
+        for device in guests.devices(tx.conn, row.id):
+            if device.status == "creating":
+                if device.host is None:
+                    self._place_volume(tx, device)
+            elif device.status == "available" and device.project_id != row.project_id:
+                raise _not_available(device.volume_id)
+            elif not guests.claim_volume(tx, device.volume_id, row.id, device.device_name):
+                raise _not_available(device.volume_id)
 
-    def _order_volumes(
-        self, tx: Transaction, row: Row[Any], missing: list[Row[Any]], gigabytes: float
-    ) -> None:
-        """Rows for volumes to be made from snapshots; the volume node makes them when it is asked."""
-        place = services.volume_host(tx.conn, self.down_time)
+    def _place_volume(self, tx: Transaction, device: Row[Any]) -> None:
+        """Choose the node that makes a volume: in the volume's zone, or wherever there is one."""
+        zone = device.availability_zone
+        place = services.volume_host(tx.conn, self.down_time, zone)
+        place = place or services.volume_host(tx.conn, self.down_time)
         if place is None:
             raise VolumeNotReady("No volume service is up.")
-        for device in missing:
-            snapshot = guests.get_snapshot(tx.conn, device.snapshot_id)
-            if snapshot is None or snapshot.status != "available":
-                raise VolumeNotReady(f"Snapshot snap-{device.snapshot_id:08x} is not available.")
-            size = device.volume_size or snapshot.volume_size
-            gigabytes -= size
-            if gigabytes < 0:
-                raise VolumeSizeTooLarge
-            guests.add_volume(
-                tx,
-                device.id,
-                {
-                    "uuid": new_uuid(),
-                    "user_id": row.user_id,
-                    "project_id": row.project_id,
-                    "snapshot_id": device.snapshot_id,
-                    "size": size,
-                    "availability_zone": place.availability_zone,
-                    "host": place.host,
-                    "status": "creating",
-                    "instance_id": row.id,
-                    "mountpoint": device.device_name,
-                },
-            )
+        guests.place_volume(tx, device.volume_id, place.host)
+
+
+def _not_available(volume_id: int) -> VolumeNotReady:
+    return VolumeNotReady(f"Volume vol-{volume_id:08x} is not available.")

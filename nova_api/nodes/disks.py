@@ -19,9 +19,7 @@ SNAPSHOT_TASKS = ("image_snapshot", "image_backup")
 class Disks(GuestNode):
     """The part of the compute node that deals with disks."""
 
-    def attach_volume(
-        self, context: RequestContext, volume_id: int, mountpoint: str, instance_uuid: str
-    ) -> None:
+    def attach_volume(self, context: RequestContext, volume_id: int, mountpoint: str, instance_uuid: str) -> None:
         """Attach a volume that the API has moved to ``attaching``; when that fails it is ``available`` again.
 
         :param volume_id: number of the volume
@@ -62,9 +60,7 @@ class Disks(GuestNode):
             return
         self.db.write(lambda tx: self._free(tx, context, volume, row, "detaching"))
 
-    def _free(
-        self, tx: Transaction, context: RequestContext, volume: Row[Any], row: Row[Any], status: str
-    ) -> None:
+    def _free(self, tx: Transaction, context: RequestContext, volume: Row[Any], row: Row[Any], status: str) -> None:
         if guests.detached(tx, volume.id, row.id, status):
             self.outbox.cast(
                 tx,

@@ -7,7 +7,6 @@ from typing import Any
 
 from sqlalchemy.engine import Connection, Row
 
-from nova_api.cloud.quota import Quotas
 from nova_api.context import RequestContext
 from nova_api.db import guests, networks
 from nova_api.db.engine import Database
@@ -28,7 +27,6 @@ class GuestNode:
     :param db: the datastore
     :param outbox: takes messages that belong to a transaction
     :param rpc: asks volume nodes
-    :param quotas: volumes made for instances are spent like any other
     :param driver: the hypervisor
     :param host: name of this node
     :param down_time: seconds of silence that make a service down
@@ -39,13 +37,12 @@ class GuestNode:
         db: Database,
         outbox: Outbox,
         rpc: Rpc,
-        quotas: Quotas,
         driver: Hypervisor,
         host: str,
         *,
         down_time: float = 60.0,
     ) -> None:
-        self.db, self.outbox, self.rpc, self.quotas = db, outbox, rpc, quotas
+        self.db, self.outbox, self.rpc = db, outbox, rpc
         self.driver, self.host, self.down_time = driver, host, down_time
 
     def _find(self, uuid: str) -> Row[Any] | None:
@@ -125,9 +122,7 @@ def guest_of(row: Row[Any]) -> Guest:
 def interfaces_of(conn: Connection, row: Row[Any]) -> list[Interface]:
     """The network cards of an instance."""
     return [
-        Interface(
-            mac=card.mac, address=card.address, cidr=card.cidr, gateway=card.gateway, bridge=card.bridge
-        )
+        Interface(mac=card.mac, address=card.address, cidr=card.cidr, gateway=card.gateway, bridge=card.bridge)
         for card in networks.cards(conn, row.id)
     ]
 

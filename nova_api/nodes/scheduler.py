@@ -150,9 +150,7 @@ def choose(
 def _fits(host: FreeHost, row: Row[Any], forced: bool) -> bool:
     if row.availability_zone and row.availability_zone != host.zone:
         return False
-    return forced or (
-        host.vcpus >= row.vcpus and host.memory_mb >= row.memory_mb and host.local_gb >= row.local_gb
-    )
+    return forced or (host.vcpus >= row.vcpus and host.memory_mb >= row.memory_mb and host.local_gb >= row.local_gb)
 
 
 def _candidates(hosts: Iterable[FreeHost], forced: Iterable[str], ignored: Iterable[str]) -> list[FreeHost]:

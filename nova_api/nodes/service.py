@@ -54,9 +54,7 @@ class NodeService:
         config = runtime.config
         self.topic, self.manager = topic, manager
         self.host = host or config.host
-        self._runner = ServiceRunner(
-            runtime.transport, topic, self.host, manager, manager.methods, config.node_workers
-        )
+        self._runner = ServiceRunner(runtime.transport, topic, self.host, manager, manager.methods, config.node_workers)
 
     def start(self) -> None:
         """Begin to take messages."""
@@ -142,7 +140,6 @@ def _compute(runtime: Runtime, host: str) -> Manager:
         runtime.db,
         runtime.outbox,
         runtime.rpc,
-        runtime.quotas,
         driver,
         host,
         down_time=config.service_down_time,
@@ -171,9 +168,7 @@ MANAGERS: Mapping[str, Callable[[Runtime, str], Manager]] = {
 }
 
 
-def start_all(
-    runtime: Runtime, topics: Iterable[str] = tuple(MANAGERS), host: str | None = None
-) -> list[Running]:
+def start_all(runtime: Runtime, topics: Iterable[str] = tuple(MANAGERS), host: str | None = None) -> list[Running]:
     """Start nodes in this process; the outbox's relay is the caller's to start.
 
     All of them have reported before the first message is taken: a scheduler that works off what an earlier
@@ -207,8 +202,7 @@ def stop_all(running: Iterable[Running], timeout: float) -> bool:
     """
     results: list[bool] = []
     threads = [
-        threading.Thread(target=lambda part=part: results.append(part.stop(timeout)), daemon=True)
-        for part in running
+        threading.Thread(target=lambda part=part: results.append(part.stop(timeout)), daemon=True) for part in running
     ]
     for thread in threads:
         thread.start()

@@ -72,9 +72,7 @@ class SimulatedHypervisor(Hypervisor):
 
     def capacity(self) -> Capacity:
         config = self.config
-        return Capacity(
-            config.simulated_vcpus, config.simulated_memory_mb, config.simulated_disk_gb, "simulated"
-        )
+        return Capacity(config.simulated_vcpus, config.simulated_memory_mb, config.simulated_disk_gb, "simulated")
 
     def adopt(self, guest_id: int, power_state: int, since: float) -> None:
         try:
@@ -276,9 +274,7 @@ def boot_messages(guest: Guest, interfaces: Sequence[Interface], *, rescued: boo
     lines.append(f"Setting hostname to {guest.hostname}")
     fingerprint = key_fingerprint(guest.key_data)
     if fingerprint:
-        lines.append(
-            f"ci-info: authorized key {fingerprint} {guest.key_name or ''} for user ec2-user".rstrip()
-        )
+        lines.append(f"ci-info: authorized key {fingerprint} {guest.key_name or ''} for user ec2-user".rstrip())
     else:
         lines.append("ci-info: no authorized ssh keys fingerprints found for user ec2-user.")
     if guest.user_data:

@@ -1,0 +1,46 @@
+"""Empty databases of the three kinds, one per test, gone afterwards."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from nova_api.db import models
+from nova_api.db.engine import Database
+from tests.servers import service
+
+KINDS = ("sqlite", "postgresql", "mysql")
+
+
+@contextmanager
+def database(kind: str, folder: Path) -> Iterator[Database]:
+    """A database with the tables of nova_api and nothing in them.
+
+    :param kind: of :data:`KINDS`; a server that does not answer skips the test
+    :param folder: for the file of SQLite
+    """
+    if kind == "sqlite":
+        db = Database(f"sqlite:///{folder}/test.sqlite")
+        try:
+            models.metadata.create_all(db.engine)
+            yield db
+        finally:
+            db.close()
+        return
+    url = sa.make_url(service(kind))
+    name = f"nova_api_{os.getpid()}_{secrets.token_hex(4)}"
+    admin = sa.create_engine(url, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    with admin.connect() as conn:
+        conn.exec_driver_sql(f"CREATE DATABASE {name}")
+    db = Database(url.set(database=name).render_as_string(hide_password=False))
+    try:
+        models.metadata.create_all(db.engine)
+        yield db
+    finally:
+        db.close()
+        with admin.connect() as conn:
+            conn.exec_driver_sql(f"DROP DATABASE {name}")
+        admin.dispose()
