@@ -68,9 +68,7 @@ def build(config: Config) -> Runtime:
     :raises ConfigError: the state folder, the datastore or a file named by an option cannot be used
     """
     prepare_state(config)
-    db = Database(
-        config.database_url, pool_size=config.sql_pool_size, sqlite_synchronous=config.sqlite_synchronous
-    )
+    db = Database(config.database_url, pool_size=config.sql_pool_size, sqlite_synchronous=config.sqlite_synchronous)
     schema.ensure(db)
     transport = make_transport(config)
     outbox = Outbox(db, transport, process_id=f"{config.host}-{os.getpid()}-{new_uuid()[:8]}")

@@ -82,8 +82,11 @@ class Headers:
         return ""
 
 
-class BoundedInput(eventlet.wsgi.Input):  # type: ignore[misc] -- eventlet carries no types
+class BoundedInput(eventlet.wsgi.Input):  # type: ignore[misc]  # eventlet carries no types
     """A request body whose chunk framing is strict and whose unread rest is dropped within bounds."""
+
+    chunk_length: int
+    position: int
 
     def _chunked_read(self, rfile: Any, length: int | None = None, use_readline: bool = False) -> bytes:
         if self.should_send_hundred_continue:
@@ -132,7 +135,7 @@ class BoundedInput(eventlet.wsgi.Input):  # type: ignore[misc] -- eventlet carri
             eventlet.sleep(0)
 
 
-class Protocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc] -- eventlet carries no types
+class Protocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]  # eventlet carries no types
     """One connection: reads heads strictly, since two readers of an ambiguous head are a hole."""
 
     def handle_one_request(self) -> None:
@@ -142,7 +145,7 @@ class Protocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc] -- eventlet ca
 
     def parse_request(self) -> bool:
         """Read the head of a request into ``command``, ``path``, ``headers``."""
-        self.command, self.requestline, self.request_version = None, "", "HTTP/1.1"
+        self.command, self.requestline, self.request_version = "", "", "HTTP/1.1"
         self.close_connection = 1
         try:
             self._parse_line(self.raw_requestline)

@@ -1,7 +1,7 @@
 """The four base types of every door -- Request, Application, Middleware, Router -- and the Paste factories.
 
 On the way of a request a middleware is plain WSGI: it calls ``self.application(environ, start_response)`` and does not
-rebuild the answer. Those that have something to say about a request with webob override :meth:`Middleware.process_request`.
+rebuild the answer. Those that look at a request with webob override :meth:`Middleware.process_request`.
 """
 
 import sys
@@ -24,7 +24,7 @@ WsgiApplication = Callable[[Environ, StartResponse], Iterable[bytes]]
 _STRATEGY_ALIASES = {"local": ("local", "deprecated"), "deprecated": ("deprecated", "local")}
 
 
-class Request(webob.Request):
+class Request(webob.Request):  # type: ignore[misc]  # webob carries no types
     """A request, with what the doors ask of it."""
 
     def best_match_content_type(self, supported: tuple[str, ...] = ("application/json", "application/xml")) -> str:
@@ -64,7 +64,7 @@ class Middleware(Application):
     def factory(cls, global_config: Mapping[str, str], **local_config: str) -> Any:
         """Paste filter factory: a callable that wraps an application."""
 
-        def wrap(application: WsgiApplication) -> Self:
+        def wrap(application: WsgiApplication) -> Middleware:
             return cls(application, **local_config)
 
         return wrap
@@ -81,7 +81,7 @@ class Middleware(Application):
 class Debug(Middleware):
     """Prints every request and answer; for a developer's terminal, never in a shipped pipeline."""
 
-    @webob.dec.wsgify(RequestClass=Request)
+    @webob.dec.wsgify(RequestClass=Request)  # type: ignore[untyped-decorator]  # webob carries no types
     def __call__(self, req: Request) -> webob.Response:
         print(("*" * 40) + " REQUEST ENVIRON")
         for key, value in sorted(req.environ.items()):
@@ -174,9 +174,7 @@ class UrlMap:
 
 def _not_found(start_response: StartResponse) -> Iterable[bytes]:
     body = b"404 Not Found\n\nThe resource could not be found.\n\n   "
-    start_response(
-        "404 Not Found", [("Content-Type", "text/plain; charset=UTF-8"), ("Content-Length", str(len(body)))]
-    )
+    start_response("404 Not Found", [("Content-Type", "text/plain; charset=UTF-8"), ("Content-Length", str(len(body)))])
     return [body]
 
 

@@ -1,4 +1,4 @@
-"""Imports point down: doors -> cloud -> {auth, db, rpc} -> {errors, context, config, limits}; nodes beside the doors."""
+"""Imports point down: doors and nodes -> cloud -> {auth, db, rpc} -> {errors, context, config, limits}."""
 
 import ast
 from collections.abc import Iterator
@@ -103,7 +103,6 @@ def test_no_door_holds_sql() -> None:
     for path in modules():
         if part_of(path) in ("openstack", "metadata"):
             assert not any(
-                isinstance(node, (ast.Import, ast.ImportFrom))
-                and "sqlalchemy" in ast.dump(node)
+                isinstance(node, (ast.Import, ast.ImportFrom)) and "sqlalchemy" in ast.dump(node)
                 for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
             ), path

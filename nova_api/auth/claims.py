@@ -103,9 +103,7 @@ class Claim(ABC):
         matches = [hmac.compare_digest(made, given) for made in self.signatures(secret.encode(*_ANY_TEXT))]
         if True in matches[1:] and not matches[0]:
             # A reading beside the literal one widens what a signature covers (spec ec2.md 9, row 4).
-            log.debug(
-                "signature version %s: host or path were signed in another form than sent", self.version
-            )
+            log.debug("signature version %s: host or path were signed in another form than sent", self.version)
         return any(matches)
 
     @abstractmethod

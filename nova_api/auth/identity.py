@@ -68,8 +68,8 @@ class Identity:
     def _judge(self, key: Row[Any], project: str, rows: Sequence[Row[Any]]) -> Credentials:
         """Step 6 of the rule: a role is active when it is held globally and in the project."""
         found: dict[str, set[str]] = {"project": set(), "member": set(), "global": set(), "local": set()}
-        for kind, value in rows:
-            found[kind].add(value)
+        for row in rows:
+            found[row.kind].add(row.value)
         everywhere = found["global"]
         is_admin = bool(key.is_admin) or bool(everywhere & (self.superuser_roles | self.global_roles))
         active = everywhere & (found["local"] | self.global_roles) & self.allowed_roles

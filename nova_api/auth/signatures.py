@@ -74,9 +74,7 @@ def check_freshness(claim: Claim, now: datetime, policy: SignaturePolicy) -> Non
         has passed
     """
     if claim.expires is not None and now >= claim.expires:
-        raise errors.RequestExpired(
-            f"Request has expired. It was valid until {claim.expires:%Y-%m-%dT%H:%M:%SZ}."
-        )
+        raise errors.RequestExpired(f"Request has expired. It was valid until {claim.expires:%Y-%m-%dT%H:%M:%SZ}.")
     age = (now - claim.timestamp).total_seconds()
     if age < -policy.window or (age > policy.window and not claim.presigned):
         raise errors.RequestExpired("Request has expired. Timestamp is outside of the allowed window.")
@@ -146,19 +144,14 @@ def _texts_v2(claim: Claim) -> list[bytes]:
     if "~" in "".join(name for name, _ in signed):
         # 2012.1 wants %7E in a name; RFC 3986, and with it today's clients, leaves the tilde alone.
         queries.append("&".join(f"{encoded(name)}={value}" for name, value in signed))
-    paths = dict.fromkeys(
-        (octets(request.path), encoded(unquote_to_bytes(octets(request.path)), "/").encode())
-    )
+    paths = dict.fromkeys((octets(request.path), encoded(unquote_to_bytes(octets(request.path)), "/").encode()))
     # boto signs the host in lower case, whatever the case it sends it in.
     hosts = dict.fromkeys(
         host for given in (request.host, request.host.lower()) for host in (given, without_port(given))
     )
     method = octets(request.method)
     return [
-        b"\n".join((method, octets(host), path, text.encode()))
-        for host in hosts
-        for path in paths
-        for text in queries
+        b"\n".join((method, octets(host), path, text.encode())) for host in hosts for path in paths for text in queries
     ]
 
 

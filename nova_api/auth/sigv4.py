@@ -126,9 +126,7 @@ def query_claim(request: SignedRequest, params: Mapping[str, str]) -> V4Claim:
         raise errors.InvalidParameterValue("The signature algorithm is not supported.")
     for name in ("Signature", "AWSAccessKeyId"):
         if name in params:
-            raise errors.InvalidParameterCombination(
-                f"The parameter {name} cannot be given beside X-Amz-Algorithm."
-            )
+            raise errors.InvalidParameterCombination(f"The parameter {name} cannot be given beside X-Amz-Algorithm.")
     for name in (*_FIELDS, "Date", "Expires"):
         if not params.get(_PREFIX + name):
             raise errors.MissingParameter(_PREFIX + name)
@@ -175,11 +173,7 @@ def _claim(
 
 
 def _arguments(pairs: Pairs) -> Pairs:
-    return [
-        (name, value)
-        for name, value in pairs
-        if name not in SIGNATURE_PARAMETERS and not name.startswith(_PREFIX)
-    ]
+    return [(name, value) for name, value in pairs if name not in SIGNATURE_PARAMETERS and not name.startswith(_PREFIX)]
 
 
 # -- the parts of a claim --------------------------------------------------------------------------------
@@ -189,9 +183,7 @@ def _credential(text: str, host: str) -> tuple[str, tuple[str, str, str]]:
     """Access key and scope. The key may hold ``/`` and ``:``, so the scope is split off from the right."""
     parts = text.rsplit("/", 4)
     if len(parts) != 5 or parts[4] != "aws4_request":
-        raise errors.IncompleteSignature(
-            "Credential must be <access key>/<date>/<region>/<service>/aws4_request."
-        )
+        raise errors.IncompleteSignature("Credential must be <access key>/<date>/<region>/<service>/aws4_request.")
     access_key, day, region, service, _ = parts
     if not region.isascii():
         raise errors.InvalidParameterValue("Credential names a region that cannot be one.")

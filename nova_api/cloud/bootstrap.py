@@ -1,6 +1,6 @@
 """What a cloud holds when it begins: a document of users, projects, images, ... or the first start's own choice.
 
-A document has the form of ``cloud.json``, which :func:`describe` writes: what describes one cloud makes another like it.
+A document has the form of ``cloud.json``, which :func:`describe` writes: what describes a cloud makes another.
 Loading is one transaction and may be repeated; what exists already is left or brought to what the document says.
 """
 
@@ -34,6 +34,8 @@ _COLUMNS = {
 #: Properties that say whose an image is; the first one counts.
 _OWNERS = ("owner_id", "project_id")
 
+_KINDS = ("users", "projects", "roles", "quotas", "flavors", "images", "networks", "floating")
+
 _STANDARD_FLAVORS = (
     # row id, name, flavorid, MB, vcpus, root GB: rows in the order that 2012.1 made them
     (1, "m1.medium", "3", 4096, 2, 40),
@@ -57,8 +59,8 @@ class DefaultUser:
 def bootstrap(db: Database, config: Config, document: Mapping[str, Any]) -> dict[str, int]:
     """Load a document.
 
-    :param document: ``users``, ``projects``, ``roles``, ``quotas``, ``flavors``, ``images``, ``networks``, ``floating``;
-        any of them may be absent, further keys are ignored
+    :param document: ``users``, ``projects``, ``roles``, ``quotas``, ``flavors``, ``images``, ``networks`` and
+        ``floating``; any of them may be absent, further keys are ignored
     :returns: how many entries of each kind were read
     :raises ConfigError: the document does not have that form
     """
@@ -74,34 +76,40 @@ def _load(tx: Transaction, identity: Identity, config: Config, document: Mapping
         people.put(tx, users, {"id": name, "is_admin": bool(about.get("admin"))})
         identity.put_key(tx, name, about["access"], about["secret"])
     for name, about in document.get("projects", {}).items():
-        values = {"id": name, "project_manager": about["manager"], "description": about.get("note", "")}
-        people.put(tx, projects, values)
-        for member in about["members"]:
-            people.put(tx, memberships, {"user_id": member, "project_id": name})
+        _load_project(tx, name, about)
     for user, held in document.get("roles", {}).items():
         _load_roles(tx, user, held)
     for project, limits in document.get("quotas", {}).items():
-        for resource, limit in limits.items():
-            if resource in RESOURCES:
-                quotas.set_limit(tx, project, resource, None if limit == UNLIMITED else int(limit))
+        _load_quotas(tx, project, limits)
     for flavor in document.get("flavors", ()):
         _load_flavor(tx, flavor)
     for image in document.get("images", ()):
         _load_image(tx, image)
     for network in document.get("networks", ()):
-        known = {row.label for row in networks.every(tx.conn)}
-        if network["label"] not in known:
-            networks.create(
-                tx, network["label"], network["cidr"], uuid=network.get("uuid"), limit=config.network_size_limit
-            )
+        _load_network(tx, config, network)
     pool = document.get("floating")
     if pool:
         floating.create(tx, pool["cidr"], pool["pool"])
-    return {
-        kind: len(document[kind])
-        for kind in ("users", "projects", "roles", "quotas", "flavors", "images", "networks", "floating")
-        if document.get(kind)
-    }
+    return {kind: len(document[kind]) for kind in _KINDS if document.get(kind)}
+
+
+def _load_project(tx: Transaction, name: str, about: Mapping[str, Any]) -> None:
+    values = {"id": name, "project_manager": about["manager"], "description": about.get("note", "")}
+    people.put(tx, projects, values)
+    for member in about["members"]:
+        people.put(tx, memberships, {"user_id": member, "project_id": name})
+
+
+def _load_quotas(tx: Transaction, project: str, limits: Mapping[str, int]) -> None:
+    for resource, limit in limits.items():
+        if resource in RESOURCES:
+            quotas.set_limit(tx, project, resource, None if limit == UNLIMITED else int(limit))
+
+
+def _load_network(tx: Transaction, config: Config, network: Mapping[str, Any]) -> None:
+    if network["label"] not in {row.label for row in networks.every(tx.conn)}:
+        uuid, limit = network.get("uuid"), config.network_size_limit
+        networks.create(tx, network["label"], network["cidr"], uuid=uuid, limit=limit)
 
 
 def _load_roles(tx: Transaction, user: str, held: Mapping[str, Sequence[str]]) -> None:
@@ -119,9 +127,7 @@ def _load_flavor(tx: Transaction, flavor: Mapping[str, Any]) -> None:
     wanted = ("name", "flavorid", "memory_mb", "vcpus", "root_gb", "ephemeral_gb", "swap", "rxtx_factor")
     values = {name: flavor[name] for name in wanted if name in flavor}
     number = flavor.get("id")
-    taken = number is not None and tx.execute(
-        sa.select(flavor_table.c.id).where(flavor_table.c.id == number)
-    ).first()
+    taken = number is not None and tx.execute(sa.select(flavor_table.c.id).where(flavor_table.c.id == number)).first()
     if number is not None and not taken:
         values["id"] = number
     flavors.insert(tx, values)
@@ -183,8 +189,20 @@ def _first_document() -> dict[str, Any]:
         "images": [
             _image(1, kernel, "linux-kernel", "aki", {}),
             _image(2, ramdisk, "linux-ramdisk", "ari", {}),
-            _image(3, new_uuid(), "tiny-linux", "ami", {**linux, "image_location": "images/tiny-linux.manifest.xml"}),
-            _image(4, new_uuid(), "server-linux", "ami", {**linux, "image_location": "images/server.manifest.xml"}),
+            _image(
+                3,
+                new_uuid(),
+                "tiny-linux",
+                "ami",
+                {**linux, "image_location": "images/tiny-linux.manifest.xml"},
+            ),
+            _image(
+                4,
+                new_uuid(),
+                "server-linux",
+                "ami",
+                {**linux, "image_location": "images/server.manifest.xml"},
+            ),
             _image(5, new_uuid(), "whole-disk", "bare", {"architecture": "x86_64"}),
         ],
         "networks": [{"label": "private", "cidr": "10.0.0.0/20"}],
@@ -223,7 +241,7 @@ def describe(db: Database, config: Config, endpoints: Mapping[str, str]) -> dict
     """
     identity = Identity(db, config)
     members = identity.members()
-    described = {
+    described: dict[str, Any] = {
         "endpoints": dict(endpoints),
         "ec2_access_form": "<access>:<project>",
         "region": config.region_name,
@@ -268,7 +286,17 @@ def _user(identity: Identity, row: Any) -> dict[str, Any]:
 
 
 def _flavor(row: Any) -> dict[str, Any]:
-    wanted = ("id", "name", "flavorid", "memory_mb", "vcpus", "root_gb", "ephemeral_gb", "swap", "rxtx_factor")
+    wanted = (
+        "id",
+        "name",
+        "flavorid",
+        "memory_mb",
+        "vcpus",
+        "root_gb",
+        "ephemeral_gb",
+        "swap",
+        "rxtx_factor",
+    )
     return {name: getattr(row, name) for name in wanted}
 
 

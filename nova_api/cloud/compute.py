@@ -180,9 +180,7 @@ class Compute:
         numbers = None if not ids else {text: _number(text) for text in ids}
         found = self.list(context, numbers, all_known=True)
         return [
-            InstanceState(
-                row.id, row.vm_state, row.task_state, bool(row.shutdown_terminate), found.zones.get(row.host)
-            )
+            InstanceState(row.id, row.vm_state, row.task_state, bool(row.shutdown_terminate), found.zones.get(row.host))
             for row in found.rows
         ]
 

@@ -229,9 +229,7 @@ class Images:
         self._change(context, text, {k: v for k, v in given.items() if v is not None}, properties or {})
         return self.get(context, text if _EC2_ID.match(text) or name is None else name)
 
-    def _change(
-        self, context: RequestContext, text: str, values: dict[str, Any], properties: dict[str, str]
-    ) -> None:
+    def _change(self, context: RequestContext, text: str, values: dict[str, Any], properties: dict[str, str]) -> None:
         def work(tx: Transaction) -> None:
             image = self._own(tx.conn, context, text)
             queries.update(tx, image.number, {**values, "updated_at": now()})
@@ -286,9 +284,7 @@ class Images:
         return self.get(context, f"ami-{number:08x}")
 
     @staticmethod
-    def _check_snapshots(
-        conn: Connection, context: RequestContext, mapping: Sequence[dict[str, Any]]
-    ) -> None:
+    def _check_snapshots(conn: Connection, context: RequestContext, mapping: Sequence[dict[str, Any]]) -> None:
         wanted = [entry["snapshot_id"] for entry in mapping if entry.get("snapshot_id")]
         known = queries.own_snapshots(conn, context, wanted)
         for number in wanted:
@@ -340,7 +336,9 @@ class Images:
         self.policy.check(context, "compute:snapshot", {"project_id": row.project_id})
         states = _LIVE_SNAPSHOT_STATES if no_reboot else _SNAPSHOT_STATES
         if row.host is None or not queries.start_snapshot(tx, row.id, states):
-            raise errors.IncorrectInstanceState(f"The instance {ec2_id} is not in a state from which an image can be made.")
+            raise errors.IncorrectInstanceState(
+                f"The instance {ec2_id} is not in a state from which an image can be made."
+            )
         devices = queries.devices(tx.conn, row.id)
         if sum(1 for device in devices if device.volume_id) > left:
             raise errors.SnapshotLimitExceeded

@@ -1,7 +1,7 @@
 """RunInstances: everything is looked at before anything is written, and all of it is one transaction.
 
-(Spec ec2.md 4.9, 4.10. 2012.1 wrote the row, its groups and its mappings in transactions of their own; a failing request
-left a row that counted against the quota.)
+(Spec ec2.md 4.9, 4.10. 2012.1 wrote the row, its groups and its mappings in transactions of their own; a failing
+request left a row that counted against the quota.)
 """
 
 import hashlib
@@ -218,9 +218,7 @@ class Launcher:
     def _write(self, tx: Transaction, context: RequestContext, spec: LaunchSpec, plan: _Plan) -> list[int]:
         reservation = "r-" + "".join(secrets.choice(_ALPHABET) for _ in range(8))
         if spec.client_token:
-            queries.put_client_token(
-                tx, context.project_id, spec.client_token, spec.fingerprint, reservation
-            )
+            queries.put_client_token(tx, context.project_id, spec.client_token, spec.fingerprint, reservation)
         uuids = [new_uuid() for _ in range(plan.count)]
         common = self._columns(context, spec, plan, reservation)
         each = [{"uuid": uuid, "launch_index": at} for at, uuid in enumerate(uuids)]
@@ -231,9 +229,7 @@ class Launcher:
         self._tell_scheduler(tx, context, spec, plan, uuids, common)
         return numbers
 
-    def _columns(
-        self, context: RequestContext, spec: LaunchSpec, plan: _Plan, reservation: str
-    ) -> dict[str, Any]:
+    def _columns(self, context: RequestContext, spec: LaunchSpec, plan: _Plan, reservation: str) -> dict[str, Any]:
         image, flavor = plan.image, plan.flavor
         terminate = spec.shutdown_terminate
         root = image.root_device_name
@@ -263,8 +259,7 @@ class Launcher:
             "architecture": image.architecture,
             "root_device_name": root,
             "volume_backed": any(
-                device.name == (root or DEFAULT_ROOT) and (device.snapshot or device.volume)
-                for device in plan.devices
+                device.name == (root or DEFAULT_ROOT) and (device.snapshot or device.volume) for device in plan.devices
             ),
             # 2012.1: an instance with a mapping stops rather than ends when it is shut down from inside.
             "shutdown_terminate": not plan.devices if terminate is None else terminate,
@@ -274,9 +269,7 @@ class Launcher:
             "deleted": 0,
         }
 
-    def _write_devices(
-        self, tx: Transaction, context: RequestContext, plan: _Plan, numbers: Sequence[int]
-    ) -> None:
+    def _write_devices(self, tx: Transaction, context: RequestContext, plan: _Plan, numbers: Sequence[int]) -> None:
         rows = []
         for number in numbers:
             for device in plan.devices:

@@ -44,9 +44,11 @@ class Network:
             found = queries.of_project(conn, context.project_id, *where)
             if not addresses:
                 return found
-            mine = {row.address for row in queries.of_project(conn, context.project_id)} if where else {
-                row.address for row in found
-            }
+            mine = (
+                {row.address for row in queries.of_project(conn, context.project_id)}
+                if where
+                else {row.address for row in found}
+            )
         for address in addresses:
             if address not in mine:
                 raise errors.FloatingIpNotFound(address)

@@ -37,9 +37,7 @@ class Policy:
         self._looked = 0.0
         self._text, self._changed = self._read()
 
-    def check(
-        self, context: RequestContext, action: str, target: Mapping[str, Any] | None = None
-    ) -> None:
+    def check(self, context: RequestContext, action: str, target: Mapping[str, Any] | None = None) -> None:
         """Refuse what the policy does not allow.
 
         :param action: such as ``compute:get_all``

@@ -78,9 +78,7 @@ class Quotas:
         queries.lock(tx, project_id)
         limits = self._merged(queries.limits(tx.conn, project_id))
         return {
-            name: float("inf")
-            if limits[name] == UNLIMITED
-            else limits[name] - queries.used(tx.conn, project_id, name)
+            name: float("inf") if limits[name] == UNLIMITED else limits[name] - queries.used(tx.conn, project_id, name)
             for name in resources
         }
 

@@ -126,8 +126,10 @@ def _with_cidr(permission: Permission, cidr: str) -> Rule | None:
 def _checked_ports(protocol: str, first: str, last: str) -> tuple[int, int]:
     """Ports, in the order of 2012.1's checks. The protocol is lower case: ``TCP`` was stored and never enforced."""
     if not (_NUMBER.match(first) and _NUMBER.match(last)):
-        what = "Type and Code must be integers for ICMP protocol type" if protocol == "icmp" else (
-            "To and From ports must be integers"
+        what = (
+            "Type and Code must be integers for ICMP protocol type"
+            if protocol == "icmp"
+            else ("To and From ports must be integers")
         )
         raise errors.InvalidParameterValue(f"Invalid input received: {what}")
     if protocol not in PROTOCOLS:

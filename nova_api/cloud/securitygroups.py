@@ -88,9 +88,7 @@ class SecurityGroups:
                 return rows[0]
         raise errors.SecurityGroupNotFound(text)
 
-    def named(
-        self, conn: Connection, context: RequestContext, name: str | None, group_id: str | None
-    ) -> Row[Any]:
+    def named(self, conn: Connection, context: RequestContext, name: str | None, group_id: str | None) -> Row[Any]:
         """The group that a request is about, by id or by name.
 
         :raises UnsupportedOperation: neither is given, in the words of 2012.1

@@ -137,8 +137,8 @@ class Volumes:
         }
         number = queries.insert_volume(tx, values)
         if host:
-            message = {"volume_id": number, "snapshot_id": snapshot}
-            self.outbox.cast(tx, context, f"volume.{host}", "create_volume", **message)
+            wanted = {"volume_id": number, "snapshot_id": snapshot}
+            self.outbox.cast(tx, context, f"volume.{host}", "create_volume", **wanted)
         else:
             message = {"topic": "volume", "volume_id": number, "snapshot_id": snapshot}
             self.outbox.cast(tx, context, "scheduler", "create_volume", **message)
@@ -340,4 +340,4 @@ def _target(row: Row[Any]) -> dict[str, Any]:
 def _require(known: set[int], wanted: Iterable[int], error: type[errors.NotFound], form: str) -> None:
     for number in wanted:
         if number not in known:
-            raise error(form % number)  # type: ignore[call-arg] -- every not-found error takes the id
+            raise error(form % number)

@@ -84,9 +84,7 @@ def _port(text: str) -> int:
 
 def _config(args: argparse.Namespace) -> Config:
     host = args.host
-    listen = dict.fromkeys(
-        ("ec2_listen", "osapi_compute_listen", "metadata_listen", "osapi_volume_listen"), host
-    )
+    listen = dict.fromkeys(("ec2_listen", "osapi_compute_listen", "metadata_listen", "osapi_volume_listen"), host)
     advertised = host if host and not _is_wildcard(host) else None
     config = startup.load_config(
         args,
@@ -114,7 +112,7 @@ def _check_doors(config: Config) -> None:
             host = getattr(config, DOORS[name].host_option)
             if name != "metadata" and not _is_loopback(host):
                 raise ConfigError(
-                    f"auth_strategy=noauth makes every caller an administrator; it listens on loopback only, not on {host}"
+                    f"auth_strategy=noauth makes every caller an administrator: on loopback only, not {host}"
                     " (allow_insecure_noauth=true overrides this)"
                 )
 
@@ -171,7 +169,8 @@ def _read_bootstrap(path: str | None) -> dict[str, Any] | None:
 
 def _with_ports(config: Config, ports: dict[str, int]) -> Config:
     """The configuration with the ports that were really taken, where 0 asked for any."""
-    return dataclasses.replace(config, **{DOORS[name].port_option: port for name, port in ports.items()})
+    taken: dict[str, Any] = {DOORS[name].port_option: port for name, port in ports.items()}
+    return dataclasses.replace(config, **taken)
 
 
 def _load(config: Config, name: str) -> Any:

@@ -33,9 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="nova-node", description="Scheduler, compute, network, volume, cert."
-    )
+    parser = argparse.ArgumentParser(prog="nova-node", description="Scheduler, compute, network, volume, cert.")
     startup.add_options(parser)
     parser.add_argument(
         "--topics",

@@ -5,6 +5,7 @@ import dataclasses
 import logging
 import sys
 from pathlib import Path
+from typing import Any
 
 from nova_api import config as configuration
 from nova_api.config import Config
@@ -40,8 +41,10 @@ def load_config(args: argparse.Namespace, **overrides: object) -> Config:
             raise ConfigError(f"--set {text}: expected NAME=VALUE")
         settings[name.strip()] = value.strip()
     config = configuration.load(args.config, settings)
-    given = {name: value for name, value in {"state_path": args.state, **overrides}.items() if value is not None}
-    return dataclasses.replace(config, **given)  # type: ignore[arg-type] -- names and types are the callers' switches
+    given: dict[str, Any] = {
+        name: value for name, value in {"state_path": args.state, **overrides}.items() if value is not None
+    }
+    return dataclasses.replace(config, **given)
 
 
 def start_log(config: Config, name: str) -> str:

@@ -150,6 +150,14 @@ class Database:
         self.engine.dispose()
 
 
+def new_id(result: CursorResult[Any]) -> int:
+    """The number that an insert gave its row."""
+    key = result.inserted_primary_key
+    if key is None:
+        raise LookupError("the statement was no insert of one row")
+    return int(key[0])
+
+
 def sqlite_path(url: str) -> str | None:
     """The file of a SQLite URL, None for any other database."""
     parsed = sa.make_url(url)

@@ -1,7 +1,7 @@
 """Filters of list requests as SQL conditions.
 
 A resource's query module has one table, filter name -> condition; a name that is not in it is refused, since an
-ignored filter makes scripts act on the wrong objects (spec ec2.md 4). ``*`` and ``?`` are wildcards, ``\\`` quotes them.
+ignored filter makes scripts act on the wrong objects (spec ec2.md 4). ``*`` and ``?`` are wildcards, ``\\`` quotes.
 """
 
 import re
@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from nova_api import errors, limits
 
 Condition = Callable[[Sequence[str]], sa.ColumnElement[bool]]
-Column = sa.ColumnElement[Any]
+Column = Any
 
 _WILD = re.compile(r"(?<!\\)[*?]")
 _QUOTED = re.compile(r"\\([*?\\])")
@@ -78,7 +78,7 @@ def integer(column: Column) -> Condition:
     """A column of numbers; texts that are none match nothing."""
 
     def condition(values: Sequence[str]) -> sa.ColumnElement[bool]:
-        return column.in_([int(v) for v in values if v.isascii() and v.isdigit() and len(v) <= 18])
+        return sa.and_(column.in_([int(v) for v in values if v.isascii() and v.isdigit() and len(v) <= 18]))
 
     return condition
 
@@ -89,7 +89,7 @@ def number(column: Column, prefix: str) -> Condition:
 
     def condition(values: Sequence[str]) -> sa.ColumnElement[bool]:
         found = [int(match[1], 16) for match in map(form.match, values) if match]
-        return column.in_([value for value in found if value <= limits.MAX_DATABASE_ID])
+        return sa.and_(column.in_([value for value in found if value <= limits.MAX_DATABASE_ID]))
 
     return condition
 
@@ -119,7 +119,7 @@ def choice(column: Column, names: Mapping[str, Sequence[str]]) -> Condition:
     """
 
     def condition(values: Sequence[str]) -> sa.ColumnElement[bool]:
-        return column.in_([stored for value in values for stored in names.get(value, (value,))])
+        return sa.and_(column.in_([stored for value in values for stored in names.get(value, (value,))]))
 
     return condition
 

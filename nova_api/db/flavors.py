@@ -6,11 +6,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from nova_api.db.engine import Transaction
+from nova_api.db.engine import Transaction, new_id
 from nova_api.db.models import flavors, now
 
-_ALL = sa.select(flavors).where(flavors.c.deleted == 0).order_by(flavors.c.id)
-_BY_NAME = sa.select(flavors).where(flavors.c.deleted == 0, flavors.c.name == sa.bindparam("name"))
+_ALL: sa.Select[Any] = sa.select(flavors).where(flavors.c.deleted == 0).order_by(flavors.c.id)
+_BY_NAME: sa.Select[Any] = sa.select(flavors).where(flavors.c.deleted == 0, flavors.c.name == sa.bindparam("name"))
 _BY_FLAVORID = sa.select(flavors).where(flavors.c.deleted == 0, flavors.c.flavorid == sa.bindparam("flavorid"))
 
 
@@ -34,7 +34,7 @@ def insert(tx: Transaction, values: dict[str, Any]) -> int:
 
     :returns: its row number
     """
-    return int(tx.execute(sa.insert(flavors).values(**values)).inserted_primary_key[0])
+    return new_id(tx.execute(sa.insert(flavors).values(**values)))
 
 
 def delete(tx: Transaction, name: str) -> bool:

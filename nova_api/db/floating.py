@@ -12,7 +12,7 @@ from nova_api.db import filters
 from nova_api.db.engine import Transaction
 from nova_api.db.models import fixed_ips, floating_ips, instances, now
 
-_SELECT = sa.select(
+_SELECT: sa.Select[Any] = sa.select(
     *floating_ips.c,
     fixed_ips.c.address.label("fixed_address"),
     instances.c.id.label("instance_id"),
@@ -34,7 +34,7 @@ _FREE = (
     .limit(1)
     .with_for_update(skip_locked=True)
 )
-_FIRST_FIXED = (
+_FIRST_FIXED: sa.Select[Any] = (
     sa.select(fixed_ips.c.id, fixed_ips.c.address)
     .where(fixed_ips.c.instance_id == sa.bindparam("instance"))
     .order_by(fixed_ips.c.id)
@@ -50,9 +50,7 @@ FILTERS: Mapping[str, filters.Condition] = {
 }
 
 
-def of_project(
-    conn: Connection, project: str | None, *where: sa.ColumnElement[bool]
-) -> Sequence[Row[Any]]:
+def of_project(conn: Connection, project: str | None, *where: sa.ColumnElement[bool]) -> Sequence[Row[Any]]:
     """The addresses a project has allocated, in the order of the pool, with what they hang on."""
     mine = (floating_ips.c.project_id == project, ~floating_ips.c.auto_assigned)
     return conn.execute(_SELECT.where(*mine, *where).order_by(floating_ips.c.id)).all()
@@ -84,7 +82,9 @@ def release(tx: Transaction, number: int, project: str | None) -> bool:
     :returns: whether it was the project's and hung on nothing
     """
     query = sa.update(floating_ips).where(
-        floating_ips.c.id == number, floating_ips.c.project_id == project, floating_ips.c.fixed_ip_id.is_(None)
+        floating_ips.c.id == number,
+        floating_ips.c.project_id == project,
+        floating_ips.c.fixed_ip_id.is_(None),
     )
     return bool(tx.execute(query.values(project_id=None, updated_at=now())).rowcount)
 

@@ -9,14 +9,16 @@ from sqlalchemy.engine import Connection, Row
 from nova_api.db.engine import Transaction
 from nova_api.db.models import access_keys, global_roles, memberships, project_roles, projects, users
 
-_KEY = sa.select(access_keys.c.secret, users.c.id, users.c.is_admin).join_from(access_keys, users).where(
-    access_keys.c.access_key == sa.bindparam("access")
+_KEY: sa.Select[Any] = (
+    sa.select(access_keys.c.secret, users.c.id, users.c.is_admin)
+    .join_from(access_keys, users)
+    .where(access_keys.c.access_key == sa.bindparam("access"))
 )
 #: Everything that decides what a user may do in a project, as (kind, value) rows.
 _RIGHTS = sa.union_all(
-    sa.select(sa.literal("project").label("kind"), sa.func.coalesce(projects.c.project_manager, "").label("value")).where(
-        projects.c.id == sa.bindparam("project")
-    ),
+    sa.select(
+        sa.literal("project").label("kind"), sa.func.coalesce(projects.c.project_manager, "").label("value")
+    ).where(projects.c.id == sa.bindparam("project")),
     sa.select(sa.literal("member"), memberships.c.project_id).where(
         memberships.c.user_id == sa.bindparam("user"), memberships.c.project_id == sa.bindparam("project")
     ),

@@ -8,22 +8,20 @@ from sqlalchemy.engine import Connection, Row
 
 from nova_api.context import RequestContext
 from nova_api.db import filters
-from nova_api.db.engine import Transaction
+from nova_api.db.engine import Transaction, new_id
 from nova_api.db.models import block_devices, image_properties, images, instances, now, snapshots, volumes
 
 _KERNELS = images.alias("kernels")
 _RAMDISKS = images.alias("ramdisks")
 #: Every column of an image, and the EC2 numbers of its kernel and ramdisk.
-_SELECT = sa.select(
+_SELECT: sa.Select[Any] = sa.select(
     *images.c, _KERNELS.c.id.label("kernel_number"), _RAMDISKS.c.id.label("ramdisk_number")
 ).select_from(
     images.outerjoin(_KERNELS, _KERNELS.c.uuid == images.c.kernel_id).outerjoin(
         _RAMDISKS, _RAMDISKS.c.uuid == images.c.ramdisk_id
     )
 )
-_PROPERTIES = sa.select(image_properties).where(
-    image_properties.c.image_id.in_(sa.bindparam("ids", expanding=True))
-)
+_PROPERTIES = sa.select(image_properties).where(image_properties.c.image_id.in_(sa.bindparam("ids", expanding=True)))
 #: What EC2 calls the kinds; every container format that is neither is a machine image.
 _TYPES = {"machine": "ami", "kernel": "aki", "ramdisk": "ari"}
 
@@ -64,7 +62,7 @@ FILTERS: Mapping[str, filters.Condition] = {
     "virtualization-type": filters.constant("hvm"),
     "hypervisor": filters.constant("xen"),
 }
-_INSTANCE = (
+_INSTANCE: sa.Select[Any] = (
     sa.select(
         instances.c.id,
         instances.c.uuid,
@@ -82,7 +80,7 @@ _INSTANCE = (
     .where(instances.c.id == sa.bindparam("number"), instances.c.deleted == 0)
     .with_for_update(of=instances)
 )
-_DEVICES = (
+_DEVICES: sa.Select[Any] = (
     sa.select(
         block_devices.c.device_name,
         block_devices.c.virtual_name,
@@ -146,7 +144,7 @@ def insert(tx: Transaction, values: dict[str, Any], free: dict[str, str]) -> int
     :param free: properties that have no column
     :returns: its number
     """
-    number = int(tx.execute(sa.insert(images).values(**values)).inserted_primary_key[0])
+    number = new_id(tx.execute(sa.insert(images).values(**values)))
     set_properties(tx, number, free)
     return number
 
@@ -157,9 +155,7 @@ def set_properties(tx: Transaction, number: int, free: dict[str, str]) -> None:
         return
     mine = image_properties.c.image_id == number
     tx.execute(sa.delete(image_properties).where(mine, image_properties.c.key.in_(list(free))))
-    tx.execute(
-        sa.insert(image_properties), [{"image_id": number, "key": k, "value": v} for k, v in free.items()]
-    )
+    tx.execute(sa.insert(image_properties), [{"image_id": number, "key": k, "value": v} for k, v in free.items()])
 
 
 def update(tx: Transaction, number: int, values: dict[str, Any]) -> bool:
@@ -213,12 +209,12 @@ def insert_volume_snapshot(tx: Transaction, values: dict[str, Any]) -> int:
 
     :returns: its number
     """
-    return int(tx.execute(sa.insert(snapshots).values(**values)).inserted_primary_key[0])
+    return new_id(tx.execute(sa.insert(snapshots).values(**values)))
 
 
 def own_snapshots(conn: Connection, context: RequestContext, numbers: Iterable[int]) -> dict[int, Row[Any]]:
     """Those of the snapshots that the caller may use, by number."""
-    query = sa.select(snapshots.c.id, snapshots.c.status, snapshots.c.volume_size).where(
+    query: sa.Select[Any] = sa.select(snapshots.c.id, snapshots.c.status, snapshots.c.volume_size).where(
         snapshots.c.id.in_(list(numbers)), snapshots.c.deleted == 0
     )
     if not context.is_admin:

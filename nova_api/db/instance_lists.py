@@ -59,7 +59,14 @@ _STATES: Mapping[str, Sequence[str]] = {
     "stopped": (*_STOPPED, "paused", "suspended"),
     "terminated": (*_TERMINATED, "error"),
 }
-_CODES = {"0": "pending", "16": "running", "32": "shutting-down", "48": "terminated", "64": "stopping", "80": "stopped"}
+_CODES = {
+    "0": "pending",
+    "16": "running",
+    "32": "shutting-down",
+    "48": "terminated",
+    "64": "stopping",
+    "80": "stopped",
+}
 
 
 def _within(found: sa.Select[Any]) -> sa.ColumnElement[bool]:

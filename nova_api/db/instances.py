@@ -20,15 +20,15 @@ from nova_api.db.models import (
     volumes,
 )
 
-_ONE = sa.select(instances).where(instances.c.id == sa.bindparam("number"), instances.c.deleted == 0)
+_ONE: sa.Select[Any] = sa.select(instances).where(instances.c.id == sa.bindparam("number"), instances.c.deleted == 0)
 _BY_UUID = sa.select(instances).where(instances.c.uuid == sa.bindparam("uuid"))
-_GROUPS = (
+_GROUPS: sa.Select[Any] = (
     sa.select(security_groups.c.id, security_groups.c.name)
     .join_from(instance_groups, security_groups, security_groups.c.id == instance_groups.c.security_group_id)
     .where(instance_groups.c.instance_id == sa.bindparam("instance"))
     .order_by(security_groups.c.name)
 )
-_DEVICES = (
+_DEVICES: sa.Select[Any] = (
     sa.select(
         block_devices,
         volumes.c.status.label("volume_status"),
@@ -120,17 +120,18 @@ def add_devices(tx: Transaction, values: Sequence[dict[str, Any]]) -> None:
 
 def client_token(conn: Connection, project: str | None, token: str) -> Row[Any] | None:
     """The reservation that a client token has made, and a fingerprint of what it was made of."""
-    query = sa.select(client_tokens).where(
-        client_tokens.c.project_id == project, client_tokens.c.token == token
-    )
+    query = sa.select(client_tokens).where(client_tokens.c.project_id == project, client_tokens.c.token == token)
     return conn.execute(query).first()
 
 
-def put_client_token(
-    tx: Transaction, project: str | None, token: str, fingerprint: str, reservation: str
-) -> None:
+def put_client_token(tx: Transaction, project: str | None, token: str, fingerprint: str, reservation: str) -> None:
     """Remember a client token; two requests with the same one cannot both."""
-    values = {"project_id": project, "token": token, "fingerprint": fingerprint, "reservation_id": reservation}
+    values = {
+        "project_id": project,
+        "token": token,
+        "fingerprint": fingerprint,
+        "reservation_id": reservation,
+    }
     tx.execute(sa.insert(client_tokens).values(**values))
 
 

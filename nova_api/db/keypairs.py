@@ -7,11 +7,13 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from nova_api.db import filters
-from nova_api.db.engine import Transaction
+from nova_api.db.engine import Transaction, new_id
 from nova_api.db.models import key_pairs
 
-_LIST = sa.select(key_pairs).where(key_pairs.c.user_id == sa.bindparam("user")).order_by(key_pairs.c.name)
-_ONE = sa.select(key_pairs).where(
+_LIST: sa.Select[Any] = (
+    sa.select(key_pairs).where(key_pairs.c.user_id == sa.bindparam("user")).order_by(key_pairs.c.name)
+)
+_ONE: sa.Select[Any] = sa.select(key_pairs).where(
     key_pairs.c.user_id == sa.bindparam("user"), key_pairs.c.name == sa.bindparam("name")
 )
 
@@ -22,9 +24,7 @@ FILTERS: Mapping[str, filters.Condition] = {
 }
 
 
-def of_user(
-    conn: Connection, user: str | None, *where: sa.ColumnElement[bool]
-) -> Sequence[Row[Any]]:
+def of_user(conn: Connection, user: str | None, *where: sa.ColumnElement[bool]) -> Sequence[Row[Any]]:
     """Key pairs of a user by name."""
     return conn.execute(_LIST.where(*where) if where else _LIST, {"user": user}).all()
 
@@ -39,7 +39,7 @@ def insert(tx: Transaction, values: dict[str, Any]) -> int:
 
     :returns: its row number
     """
-    return int(tx.execute(sa.insert(key_pairs).values(**values)).inserted_primary_key[0])
+    return new_id(tx.execute(sa.insert(key_pairs).values(**values)))
 
 
 def delete(tx: Transaction, user: str | None, name: str) -> None:

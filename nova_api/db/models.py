@@ -91,8 +91,12 @@ def _owner(*, indexed: bool = False) -> list[Column[Any]]:
 
 
 # AUTOINCREMENT keeps SQLite from giving the number of a deleted row to a new one.
-_SEQUENCE = {"sqlite_autoincrement": True, "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
-_PLAIN = {"mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
+_SEQUENCE: dict[str, Any] = {
+    "sqlite_autoincrement": True,
+    "mysql_charset": "utf8mb4",
+    "mysql_collate": "utf8mb4_bin",
+}
+_PLAIN: dict[str, Any] = {"mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
 
 # -- identity ------------------------------------------------------------------------------------------
 

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, CursorResult, Row
+from sqlalchemy.engine import Connection, Row
 
 from nova_api import errors
 from nova_api.context import new_uuid
-from nova_api.db.engine import Transaction
+from nova_api.db.engine import Transaction, new_id
 from nova_api.db.models import fixed_ips, floating_ips, instances, networks, now, virtual_interfaces
 
 _NETWORKS = (
@@ -117,7 +117,7 @@ def allocate(tx: Transaction, instance_id: int, project_id: str | None = None) -
         if found is None:
             continue
         mac = new_mac()
-        card = _new_id(
+        card = new_id(
             tx.execute(
                 _INSERT_CARD,
                 {"uuid": new_uuid(), "address": mac, "network_id": network.id, "instance_id": instance_id},
@@ -169,12 +169,6 @@ def fixed_address_of(conn: Connection, floating: str) -> str | None:
     return None if row is None else str(row.fixed)
 
 
-def _new_id(result: CursorResult[Any]) -> int:
-    key = result.inserted_primary_key
-    assert key is not None  # noqa: S101 -- for the type checker: one row was inserted
-    return int(key[0])
-
-
 def holder(conn: Connection, address: str) -> int | None:
     """The number of the living instance that holds a fixed address."""
     return conn.execute(_HOLDER, {"address": address}).scalar()
@@ -204,7 +198,7 @@ def create(tx: Transaction, label: str, cidr: str, *, uuid: str | None = None, l
         raise errors.Duplicate(f"Network {label} exists already.")
     gateway = str(block.network_address + 1)
     values = {"uuid": uuid or new_uuid(), "label": label, "cidr": cidr, "gateway": gateway, "dns1": "8.8.4.4"}
-    number = _new_id(tx.execute(sa.insert(networks).values(**values)))
+    number = new_id(tx.execute(sa.insert(networks).values(**values)))
     first, last = int(block.network_address), int(block.broadcast_address)
     kept = {first, first + 1, last}
     tx.execute(
@@ -230,9 +224,7 @@ def delete(tx: Transaction, label: str) -> bool:
     row = tx.execute(sa.select(networks.c.id).where(networks.c.label == label)).first()
     if row is None:
         return False
-    used = sa.select(fixed_ips.c.id).where(
-        fixed_ips.c.network_id == row.id, fixed_ips.c.instance_id.is_not(None)
-    )
+    used = sa.select(fixed_ips.c.id).where(fixed_ips.c.network_id == row.id, fixed_ips.c.instance_id.is_not(None))
     if tx.execute(used.limit(1)).first() is not None:
         raise errors.IncorrectState(f"Network {label} has addresses in use.")
     tx.execute(sa.delete(fixed_ips).where(fixed_ips.c.network_id == row.id))

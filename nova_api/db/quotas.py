@@ -1,6 +1,7 @@
 """Queries of the quotas: limits per project, the lock, and what live rows use."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -18,33 +19,33 @@ from nova_api.db.models import (
     volumes,
 )
 
-_PROJECT = sa.bindparam("project")
+_PROJECT: sa.BindParameter[Any] = sa.bindparam("project")
 _LIMITS = sa.select(quotas.c.resource, quotas.c.hard_limit).where(quotas.c.project_id == _PROJECT)
 _LOCK = sa.select(project_locks.c.project_id).where(project_locks.c.project_id == _PROJECT).with_for_update()
 
 
-def _count(table: sa.Table, *where: sa.ColumnElement[bool]) -> sa.Select[tuple[int]]:
+def _count(table: sa.Table, *where: sa.ColumnElement[bool]) -> sa.Select[Any]:
     return sa.select(sa.func.count()).select_from(table).where(*where)
 
 
-def _sum(column: sa.Column[int], *where: sa.ColumnElement[bool]) -> sa.Select[tuple[int]]:
+def _sum(column: sa.Column[int], *where: sa.ColumnElement[bool]) -> sa.Select[Any]:
     return sa.select(sa.func.coalesce(sa.func.sum(column), 0)).where(*where)
 
 
-_INSTANCES = (instances.c.project_id == _PROJECT, instances.c.deleted == 0)
-_VOLUMES = (volumes.c.project_id == _PROJECT, volumes.c.deleted == 0)
-_USAGE: Mapping[str, sa.Select[tuple[int]]] = {
-    "instances": _count(instances, *_INSTANCES),
-    "cores": _sum(instances.c.vcpus, *_INSTANCES),
-    "ram": _sum(instances.c.memory_mb, *_INSTANCES),
-    "volumes": _count(volumes, *_VOLUMES),
-    "gigabytes": _sum(volumes.c.size, *_VOLUMES),
+_LIVE_INSTANCES = (instances.c.project_id == _PROJECT, instances.c.deleted == 0)
+_LIVE_VOLUMES = (volumes.c.project_id == _PROJECT, volumes.c.deleted == 0)
+_USAGE: Mapping[str, sa.Select[Any]] = {
+    "instances": _count(instances, *_LIVE_INSTANCES),
+    "cores": _sum(instances.c.vcpus, *_LIVE_INSTANCES),
+    "ram": _sum(instances.c.memory_mb, *_LIVE_INSTANCES),
+    "volumes": _count(volumes, *_LIVE_VOLUMES),
+    "gigabytes": _sum(volumes.c.size, *_LIVE_VOLUMES),
     "snapshots": _count(snapshots, snapshots.c.project_id == _PROJECT, snapshots.c.deleted == 0),
     "floating_ips": _count(floating_ips, floating_ips.c.project_id == _PROJECT, ~floating_ips.c.auto_assigned),
     "security_groups": _count(security_groups, security_groups.c.project_id == _PROJECT),
 }
 _KEY_PAIRS = _count(key_pairs, key_pairs.c.user_id == sa.bindparam("user"))
-_RULES = _count(security_group_rules, security_group_rules.c.parent_group_id == sa.bindparam("group"))
+_RULES: sa.Select[Any] = _count(security_group_rules, security_group_rules.c.parent_group_id == sa.bindparam("group"))
 
 #: Resources counted per project.
 PROJECT_RESOURCES = frozenset(_USAGE)

@@ -8,24 +8,22 @@ from sqlalchemy.engine import Connection, Row
 
 from nova_api.context import RequestContext
 from nova_api.db import filters
-from nova_api.db.engine import Transaction
+from nova_api.db.engine import Transaction, new_id
 from nova_api.db.models import instance_groups, instances, security_group_rules, security_groups
 
 _SOURCES = security_groups.alias("sources")
 #: Rules with the name and project of their source group, whosever it is.
-_RULES = (
+_RULES: sa.Select[Any] = (
     sa.select(
         security_group_rules,
         _SOURCES.c.name.label("source_name"),
         _SOURCES.c.project_id.label("source_project"),
     )
-    .select_from(
-        security_group_rules.outerjoin(_SOURCES, _SOURCES.c.id == security_group_rules.c.group_id)
-    )
+    .select_from(security_group_rules.outerjoin(_SOURCES, _SOURCES.c.id == security_group_rules.c.group_id))
     .where(security_group_rules.c.parent_group_id.in_(sa.bindparam("groups", expanding=True)))
     .order_by(security_group_rules.c.id)
 )
-_BY_NAME = sa.select(security_groups).where(
+_BY_NAME: sa.Select[Any] = sa.select(security_groups).where(
     security_groups.c.project_id == sa.bindparam("project"), security_groups.c.name == sa.bindparam("name")
 )
 _HOSTS = (
@@ -78,9 +76,7 @@ def find(
     """Groups; by owner and name, or by number when they are read in pages."""
     query = sa.select(security_groups).where(*where)
     if after or limit is not None:
-        return conn.execute(
-            query.where(security_groups.c.id > after).order_by(security_groups.c.id).limit(limit)
-        ).all()
+        return conn.execute(query.where(security_groups.c.id > after).order_by(security_groups.c.id).limit(limit)).all()
     return conn.execute(query.order_by(security_groups.c.project_id, security_groups.c.name)).all()
 
 
@@ -104,7 +100,7 @@ def insert(tx: Transaction, values: dict[str, Any]) -> int:
 
     :returns: its number
     """
-    return int(tx.execute(sa.insert(security_groups).values(**values)).inserted_primary_key[0])
+    return new_id(tx.execute(sa.insert(security_groups).values(**values)))
 
 
 def delete(tx: Transaction, number: int) -> None:

@@ -8,10 +8,10 @@ from sqlalchemy.engine import Connection, Row
 
 from nova_api.context import RequestContext
 from nova_api.db import filters
-from nova_api.db.engine import Transaction
+from nova_api.db.engine import Transaction, new_id
 from nova_api.db.models import block_devices, images, instances, now, services, snapshots, volumes
 
-_VOLUMES = sa.select(
+_VOLUMES: sa.Select[Any] = sa.select(
     *volumes.c,
     instances.c.host.label("instance_host"),
     instances.c.uuid.label("instance_uuid"),
@@ -22,7 +22,7 @@ _VOLUMES = sa.select(
         (block_devices.c.volume_id == volumes.c.id) & (block_devices.c.instance_id == volumes.c.instance_id),
     )
 )
-_SNAPSHOTS = sa.select(*snapshots.c)
+_SNAPSHOTS: sa.Select[Any] = sa.select(*snapshots.c)
 
 #: What lists of volumes can be narrowed by, under EC2's names.
 VOLUME_FILTERS: Mapping[str, filters.Condition] = {
@@ -44,16 +44,14 @@ SNAPSHOT_FILTERS: Mapping[str, filters.Condition] = {
     "snapshot-id": filters.number(snapshots.c.id, "snap"),
     "volume-id": filters.number(snapshots.c.volume_id, "vol"),
     "volume-size": filters.integer(snapshots.c.volume_size),
-    "status": filters.choice(
-        snapshots.c.status, {"pending": ("creating",), "completed": ("available", "deleting")}
-    ),
+    "status": filters.choice(snapshots.c.status, {"pending": ("creating",), "completed": ("available", "deleting")}),
     "owner-id": filters.text(snapshots.c.project_id),
     "description": filters.text(snapshots.c.display_description),
     "progress": filters.text(snapshots.c.progress),
     "start-time": filters.time(snapshots.c.created_at),
     "encrypted": filters.constant("false"),
 }
-_INSTANCE = sa.select(
+_INSTANCE: sa.Select[Any] = sa.select(
     instances.c.id,
     instances.c.uuid,
     instances.c.host,
@@ -113,7 +111,7 @@ def insert_volume(tx: Transaction, values: dict[str, Any]) -> int:
 
     :returns: its number
     """
-    return int(tx.execute(sa.insert(volumes).values(**values)).inserted_primary_key[0])
+    return new_id(tx.execute(sa.insert(volumes).values(**values)))
 
 
 def insert_snapshot(tx: Transaction, values: dict[str, Any]) -> int:
@@ -121,7 +119,7 @@ def insert_snapshot(tx: Transaction, values: dict[str, Any]) -> int:
 
     :returns: its number
     """
-    return int(tx.execute(sa.insert(snapshots).values(**values)).inserted_primary_key[0])
+    return new_id(tx.execute(sa.insert(snapshots).values(**values)))
 
 
 def change_volume(tx: Transaction, number: int, states: Iterable[str], values: dict[str, Any]) -> bool:
@@ -202,17 +200,17 @@ def zone_exists(conn: Connection, zone: str) -> bool:
 
 def volume_host_exists(conn: Connection, host: str) -> bool:
     """Whether an enabled volume service runs on the host."""
-    query = sa.select(services.c.id).where(
-        services.c.host == host, services.c.topic == "volume", ~services.c.disabled
-    )
+    query = sa.select(services.c.id).where(services.c.host == host, services.c.topic == "volume", ~services.c.disabled)
     return conn.execute(query.limit(1)).first() is not None
 
 
 def volume_is(number: int) -> sa.ColumnElement[bool]:
     """The condition that a volume has a number."""
-    return volumes.c.id == number
+    condition: sa.ColumnElement[bool] = volumes.c.id == number
+    return condition
 
 
 def snapshot_is(number: int) -> sa.ColumnElement[bool]:
     """The condition that a snapshot has a number."""
-    return snapshots.c.id == number
+    condition: sa.ColumnElement[bool] = snapshots.c.id == number
+    return condition

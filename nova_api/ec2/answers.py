@@ -24,9 +24,7 @@ def send(start_response: StartResponse, status: int, body: bytes, *, secret: boo
     return [body]
 
 
-def refuse(
-    start_response: StartResponse, error: errors.ApiError, dialect: Dialect, request_id: str
-) -> Iterable[bytes]:
+def refuse(start_response: StartResponse, error: errors.ApiError, dialect: Dialect, request_id: str) -> Iterable[bytes]:
     """Answer with an error in the words of the dialect."""
     body = xml.render_error(dialect.code(error), error.message, request_id)
     return send(start_response, dialect.status(error), body)

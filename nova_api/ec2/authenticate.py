@@ -3,12 +3,12 @@
 from datetime import UTC, datetime
 
 from nova_api import errors, runtime
+from nova_api.auth.callers import caller, networks
 from nova_api.auth.signatures import SignaturePolicy, check_freshness, parse_claim
 from nova_api.config import Config
 from nova_api.context import RequestContext
 from nova_api.ec2.incoming import Incoming, incoming
 from nova_api.ec2.layer import AUTH_FAILED, CONTEXT, Layer
-from nova_api.auth.callers import caller, networks
 from nova_api.wsgi import Environ, WsgiApplication
 
 #: Verified against for unknown access keys, so that those take as long as known ones.

@@ -51,7 +51,7 @@ class Dialect:
     #: HTTP status by class of the error; 400 without an entry.
     error_statuses: Mapping[str, int] = field(default_factory=dict)
 
-    def extra(self, elements: dict[str, object]) -> dict[str, object]:
+    def added(self, elements: dict[str, object]) -> dict[str, object]:
         """``elements`` in the dialect that has them, nothing in the other."""
         return elements if self.modern_elements else {}
 
@@ -76,7 +76,12 @@ class Dialect:
         return 400
 
 
-_PENDING, _RUNNING, _STOPPED, _TERMINATED = (0, "pending"), (16, "running"), (80, "stopped"), (48, "terminated")
+_PENDING, _RUNNING, _STOPPED, _TERMINATED = (
+    (0, "pending"),
+    (16, "running"),
+    (80, "stopped"),
+    (48, "terminated"),
+)
 
 ESSEX = Dialect(
     name="essex",

@@ -1,8 +1,8 @@
 """Instances as XML: rows to text in one flat pass (spec ec2.md 4.7).
 
-An answer of a thousand instances is the hottest thing this door does. What is the same for every row is a template; what
-a client has chosen -- names of keys, groups, hosts -- goes through :func:`~nova_api.ec2.xml.escape`; numbers, ids, addresses
-and states are ours and do not.
+An answer of a thousand instances is the hottest thing this door does. What is the same for every row is a template;
+what a client has chosen -- names of keys, groups, hosts -- goes through :func:`~nova_api.ec2.xml.escape`; numbers, ids,
+addresses and states are ours and do not.
 """
 
 from datetime import datetime
@@ -47,7 +47,8 @@ class InstanceView:
         """The elements of a reservation before its instances, and the instances."""
         first = rows[0]
         head = (
-            f"<reservationId>{first.reservation_id}</reservationId><ownerId>{_escaped(first.project_id or '')}</ownerId>"
+            f"<reservationId>{first.reservation_id}</reservationId>"
+            f"<ownerId>{_escaped(first.project_id or '')}</ownerId>"
             f"{self.group_set(first.id)}"
         )
         instance = self.instance
@@ -90,8 +91,8 @@ class InstanceView:
             f"<rootDeviceName>{_escaped(row.root_device_name or DEFAULT_ROOT)}</rootDeviceName>"
             f"<rootDeviceType>{'ebs' if row.volume_backed else 'instance-store'}</rootDeviceType>"
             f"{self.devices(devices) if devices else ''}"
-            f"<placement><availabilityZone>{_escaped(zone)}</availabilityZone>{_PLACEMENT if self.modern else ''}</placement>"
-            f"{self._modern(row) if self.modern else ''}</item>"
+            f"<placement><availabilityZone>{_escaped(zone)}</availabilityZone>{_PLACEMENT if self.modern else ''}"
+            f"</placement>{self._modern(row) if self.modern else ''}</item>"
         )
 
     def _modern(self, row: Any) -> str:
@@ -99,9 +100,7 @@ class InstanceView:
         reason = ""
         if row.fault_message:
             message = escape(row.fault_message)
-            reason = (
-                f"<stateReason><code>Server.InternalError</code><message>{message}</message></stateReason>"
-            )
+            reason = f"<stateReason><code>Server.InternalError</code><message>{message}</message></stateReason>"
         token = f"<clientToken>{escape(row.client_token)}</clientToken>" if row.client_token else ""
         return (
             f"<reason/>{reason}{token}<architecture>{_escaped(row.architecture or 'x86_64')}</architecture>"
@@ -126,7 +125,8 @@ class InstanceView:
         return (
             f"<item><deviceName>{escape(row.device_name)}</deviceName><ebs><volumeId>vol-{row.volume_id:08x}</volumeId>"
             f"<status>{status}</status>{time}"
-            f"<deleteOnTermination>{'true' if row.delete_on_termination else 'false'}</deleteOnTermination></ebs></item>"
+            f"<deleteOnTermination>{'true' if row.delete_on_termination else 'false'}</deleteOnTermination>"
+            "</ebs></item>"
         )
 
 

@@ -48,9 +48,7 @@ class Lockout(Middleware):
             return self.application(environ, start_response)
         key = _counter_key(access_key)
         if self.counters.count(key) >= self.attempts:
-            return answers.refuse(
-                start_response, errors.LockedOut(), dialect_hint(environ), request_id_of(environ)
-            )
+            return answers.refuse(start_response, errors.LockedOut(), dialect_hint(environ), request_id_of(environ))
         noted = [""]
 
         def note(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:

@@ -218,9 +218,7 @@ class Struct(Param):
         }
         if self.free:
             made |= {
-                key: Text().decode(f"{name}.{key}", value)
-                for key, value in node.items()
-                if key not in self.fields
+                key: Text().decode(f"{name}.{key}", value) for key, value in node.items() if key not in self.fields
             }
         return made
 

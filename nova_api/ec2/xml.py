@@ -82,7 +82,7 @@ _PARSER = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=Fals
 def _value(element: etree._Element) -> Any:
     children = list(element)
     if not children:
-        return element.text or None if element.text is None else element.text
+        return element.text
     if all(child.tag == "item" for child in children):
         return [_value(child) for child in children]
     return {str(child.tag): _value(child) for child in children}

@@ -10,7 +10,9 @@ _FAILED = b"An unknown error has occurred. Please try your request again."
 _UNAVAILABLE = b"The service is unavailable. Please try your request again."
 
 
-def text(start_response: StartResponse, body: bytes, content_type: str = "text/plain; charset=UTF-8") -> Iterable[bytes]:
+def text(
+    start_response: StartResponse, body: bytes, content_type: str = "text/plain; charset=UTF-8"
+) -> Iterable[bytes]:
     """200 with a body."""
     return _answer(start_response, "200 OK", body, content_type)
 

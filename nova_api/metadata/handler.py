@@ -45,7 +45,13 @@ class MetadataRequestHandler:
         except Exception:  # the outermost layer of this door: nothing may reach the server
             log.exception("metadata for %s failed", address)
             return answers.failed(start_response)
-        log.info("%s %s/%s %s", address, environ.get("SCRIPT_NAME", ""), "/".join(path), 404 if found is None else 200)
+        log.info(
+            "%s %s/%s %s",
+            address,
+            environ.get("SCRIPT_NAME", ""),
+            "/".join(path),
+            404 if found is None else 200,
+        )
         if found is None:
             return answers.not_found(start_response)
         if path[:1] == ["user-data"]:

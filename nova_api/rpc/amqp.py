@@ -66,9 +66,7 @@ class AmqpTransport(Transport):
             caller.leave()
 
     def consume(self, topics: Sequence[str], host: str, handle: Handler, workers: int) -> Subscription:
-        subscription = AmqpSubscription(
-            self._broker, self._publisher, self.counters, topics, host, handle, workers
-        )
+        subscription = AmqpSubscription(self._broker, self._publisher, self.counters, topics, host, handle, workers)
         with self._lock:
             self._subscriptions.append(subscription)
         subscription.start()

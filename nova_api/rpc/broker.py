@@ -49,9 +49,7 @@ class Broker:
         self._url = url
         self.place = redact.url(url)
         self.exchange = amqp.Exchange(exchange, "topic", durable=durable, auto_delete=False)
-        self.dead = amqp.Queue(
-            f"{exchange}.dead", amqp.Exchange(""), routing_key=f"{exchange}.dead", durable=True
-        )
+        self.dead = amqp.Queue(f"{exchange}.dead", amqp.Exchange(""), routing_key=f"{exchange}.dead", durable=True)
         self._durable = durable
 
     def connect(self, heartbeat: float = 0.0) -> Any:
@@ -89,16 +87,12 @@ class Broker:
     def fanout_queue(self, topic: str, unique: str) -> Any:
         """The queue of one of these consumers."""
         exchange = self.fanout_exchange(topic)
-        return amqp.Queue(
-            f"{topic}_fanout_{unique}", exchange, durable=False, exclusive=True, auto_delete=True
-        )
+        return amqp.Queue(f"{topic}_fanout_{unique}", exchange, durable=False, exclusive=True, auto_delete=True)
 
     def reply_queue(self, msg_id: str) -> Any:
         """Where the caller waits."""
         exchange = amqp.Exchange(msg_id, "direct", durable=False, auto_delete=True)
-        return amqp.Queue(
-            msg_id, exchange, routing_key=msg_id, durable=False, exclusive=True, auto_delete=True
-        )
+        return amqp.Queue(msg_id, exchange, routing_key=msg_id, durable=False, exclusive=True, auto_delete=True)
 
 
 def publish(

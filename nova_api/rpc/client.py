@@ -55,6 +55,4 @@ class Rpc:
         """
         msg_id = envelope.new_msg_id()
         body = envelope.encode(envelope.pack(context, method, args, msg_id))
-        return self._transport.call(
-            topic, msg_id, body, self._default_timeout if timeout is None else timeout
-        )
+        return self._transport.call(topic, msg_id, body, self._default_timeout if timeout is None else timeout)

@@ -72,9 +72,7 @@ class ServiceRunner:
     def start(self) -> None:
         """Begin to take messages; returns at once, even while the broker is away."""
         if self._subscription is None:
-            self._subscription = self._transport.consume(
-                [self.topic], self.host, self._dispatcher, self._workers
-            )
+            self._subscription = self._transport.consume([self.topic], self.host, self._dispatcher, self._workers)
 
     def stop(self, timeout: float = 10.0) -> bool:
         """Take no more messages and finish those in hand.

@@ -68,9 +68,7 @@ def new_msg_id() -> str:
     return secrets.token_hex(16)
 
 
-def pack(
-    context: RequestContext, method: str, args: Mapping[str, Any], msg_id: str | None = None
-) -> dict[str, Any]:
+def pack(context: RequestContext, method: str, args: Mapping[str, Any], msg_id: str | None = None) -> dict[str, Any]:
     """The message as one dict.
 
     :param msg_id: for a call, where its caller waits

@@ -74,19 +74,14 @@ class Outbox:
     :param lease_seconds: how long a claimed row is left to its process
     """
 
-    def __init__(
-        self, db: Database, transport: Transport, process_id: str, lease_seconds: float = 30.0
-    ) -> None:
+    def __init__(self, db: Database, transport: Transport, process_id: str, lease_seconds: float = 30.0) -> None:
         self._db = db
         self._transport = transport
         self._me = process_id[:64]
         self._lease = lease_seconds
         due = _FREE if transport.survives_process else _ABANDONED
         self._select_due = (
-            sa.select(_rows.c.id)
-            .where(_rows.c.id > sa.bindparam("after"), due)
-            .order_by(_rows.c.id)
-            .limit(BATCH)
+            sa.select(_rows.c.id).where(_rows.c.id > sa.bindparam("after"), due).order_by(_rows.c.id).limit(BATCH)
         )
         self._select_claimable = (
             sa.select(_rows.c.id, _rows.c.topic, _rows.c.body, _rows.c.attempts)
@@ -138,9 +133,7 @@ class Outbox:
         key: Any = tx.execute(_INSERT, row).inserted_primary_key
         self._send_after(tx, key[0], row["topic"], row["body"])
 
-    def _values(
-        self, context: RequestContext, topic: str, method: str, args: Mapping[str, Any]
-    ) -> dict[str, Any]:
+    def _values(self, context: RequestContext, topic: str, method: str, args: Mapping[str, Any]) -> dict[str, Any]:
         now = models.now()
         return {
             "topic": topic,
@@ -335,9 +328,7 @@ class Outbox:
         after = 0
         while not self._stopping.is_set():
             with self._db.read() as conn:
-                found = conn.execute(
-                    self._select_due, {"after": after, "now": models.now(), "me": self._me}
-                ).scalars()
+                found = conn.execute(self._select_due, {"after": after, "now": models.now(), "me": self._me}).scalars()
                 ids = list(found)
             if not ids:
                 return

@@ -17,9 +17,7 @@ log = logging.getLogger(__name__)
 class TransportError(errors.ServiceUnavailable):
     """The message was not taken over: whoever sends it still has to."""
 
-    def __init__(
-        self, message: str = "The message broker does not answer. Please try your request again."
-    ) -> None:
+    def __init__(self, message: str = "The message broker does not answer. Please try your request again.") -> None:
         super().__init__(message)
 
 

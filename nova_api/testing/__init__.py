@@ -97,9 +97,7 @@ class Cloud:
         """The query string of a request signed with version 2."""
         name = user or self.default_user
         who = self.description["users"][name]
-        project = project or next(
-            p for p, about in self.description["projects"].items() if name in about["members"]
-        )
+        project = project or next(p for p, about in self.description["projects"].items() if name in about["members"])
         signed = {
             **params,
             "Action": action,
@@ -117,7 +115,7 @@ class Cloud:
     @property
     def default_user(self) -> str:
         """The first user that is no administrator."""
-        return next(name for name, who in sorted(self.description["users"].items()) if not who["admin"])
+        return str(next(name for name, who in sorted(self.description["users"].items()) if not who["admin"]))
 
     def settle(self, timeout: float = 30.0) -> None:
         """Wait until the nodes have handled every message.
@@ -133,9 +131,7 @@ class Cloud:
 
 
 @contextmanager
-def cloud(
-    state: Path | str, document: dict[str, Any] | None = None, **options: Any
-) -> Iterator[Cloud]:
+def cloud(state: Path | str, document: dict[str, Any] | None = None, **options: Any) -> Iterator[Cloud]:
     """A cloud for the length of a ``with`` block.
 
     :param state: folder for its datastore, empty or one that an earlier cloud left

@@ -42,9 +42,7 @@ def test_a_morning(perf: Account, workdir: Path) -> None:
     key = workdir / "key.pem"
     key.write_text(ok(perf, workdir, "create-key-pair", "--key-name", "cli")["KeyMaterial"])
     assert "RSA PRIVATE KEY" in key.read_text()
-    run = ok(
-        perf, workdir, "run-instances", "--image-id", image, "--instance-type", "m1.tiny", "--key-name", "cli"
-    )
+    run = ok(perf, workdir, "run-instances", "--image-id", image, "--instance-type", "m1.tiny", "--key-name", "cli")
     instance = run["Instances"][0]["InstanceId"]
     ok(perf, workdir, "wait", "instance-running", "--instance-ids", instance)
     output = ok(perf, workdir, "get-console-output", "--instance-id", instance)

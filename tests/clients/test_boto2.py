@@ -11,7 +11,9 @@ from tests.clients.conftest import Account
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 
 boto_ec2 = pytest.importorskip(
-    "boto.ec2.connection", reason="boto 2.49 cannot be imported by Python 3.12 and later", exc_type=ImportError
+    "boto.ec2.connection",
+    reason="boto 2.49 cannot be imported by Python 3.12 and later",
+    exc_type=ImportError,
 )
 from boto.exception import EC2ResponseError  # noqa: E402
 from boto.regioninfo import RegionInfo  # noqa: E402

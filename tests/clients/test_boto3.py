@@ -52,9 +52,7 @@ def test_a_users_day(perf: Account) -> None:
 
     pair = ec2.create_key_pair(KeyName="boto3-day")
     private = serialization.load_pem_private_key(pair["KeyMaterial"].encode(), None)
-    line = private.public_key().public_bytes(
-        serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
-    )
+    line = private.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
     digest = hashlib.md5(base64.b64decode(line.split()[1]), usedforsecurity=False).hexdigest()
     assert pair["KeyFingerprint"] == ":".join(digest[at : at + 2] for at in range(0, 32, 2))
 
@@ -195,10 +193,18 @@ def wait_until_gone(describe: Callable[..., Any], **arguments: Any) -> None:
         ("describe_images", {"ImageIds": ["ami-0fffffff"]}, "InvalidAMIID.NotFound"),
         ("describe_key_pairs", {"KeyNames": ["no-such-pair"]}, "InvalidKeyPair.NotFound"),
         ("describe_security_groups", {"GroupNames": ["no-such-group"]}, "InvalidGroup.NotFound"),
-        ("associate_address", {"InstanceId": "i-0fffffff", "PublicIp": "192.0.2.1"}, "InvalidInstanceID.NotFound"),
+        (
+            "associate_address",
+            {"InstanceId": "i-0fffffff", "PublicIp": "192.0.2.1"},
+            "InvalidInstanceID.NotFound",
+        ),
         ("release_address", {"PublicIp": "192.0.2.1"}, "InvalidAddress.NotFound"),
         ("create_volume", {"Size": 1, "AvailabilityZone": "mars"}, "InvalidZone.NotFound"),
-        ("describe_images", {"Filters": [{"Name": "no-such-filter", "Values": ["x"]}]}, "InvalidParameterValue"),
+        (
+            "describe_images",
+            {"Filters": [{"Name": "no-such-filter", "Values": ["x"]}]},
+            "InvalidParameterValue",
+        ),
         ("describe_regions", {"DryRun": True}, "DryRunOperation"),
     ],
 )

@@ -25,20 +25,14 @@ CONTEXT = RequestContext(
 
 texts = st.text(max_size=20)
 values = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**63), 2**63)
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | texts,
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False, allow_infinity=False) | texts,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
     max_leaves=20,
 )
 
 
 def test_the_wire_form_is_that_of_2012() -> None:
-    message = envelope.pack(
-        CONTEXT, "reboot_instance", {"instance_uuid": "u", "reboot_type": "HARD"}, "ab" * 16
-    )
+    message = envelope.pack(CONTEXT, "reboot_instance", {"instance_uuid": "u", "reboot_type": "HARD"}, "ab" * 16)
     assert json.loads(envelope.encode(message)) == {
         "method": "reboot_instance",
         "args": {"instance_uuid": "u", "reboot_type": "HARD"},

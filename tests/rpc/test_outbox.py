@@ -126,9 +126,7 @@ def until(condition: Callable[[], object]) -> None:
 # -- what a transaction decides ------------------------------------------------------------------------
 
 
-def test_a_message_is_sent_after_the_commit_and_not_before(
-    db: Database, transport: InProcessTransport
-) -> None:
+def test_a_message_is_sent_after_the_commit_and_not_before(db: Database, transport: InProcessTransport) -> None:
     recorder = Recorder()
     transport.consume(["compute"], "h1", recorder, 1)
     box = Outbox(db, transport, "p1")
@@ -239,9 +237,7 @@ def test_rows_in_flight_are_not_sent_again(
     assert sorted(recorder.seen) == [1, 2, 3, 4, 5, 6]
 
 
-def orphan(
-    db: Database, value: int, process: str | None, topic: str = "compute", lease: float = 3600.0
-) -> None:
+def orphan(db: Database, value: int, process: str | None, topic: str = "compute", lease: float = 3600.0) -> None:
     """A row of another process."""
     body = envelope.encode(envelope.pack(CONTEXT, "note", {"value": value}))
     until_when = models.now() + timedelta(seconds=lease)
@@ -251,9 +247,7 @@ def orphan(
     db.write(lambda tx: tx.execute(statement) and None)
 
 
-def test_what_a_killed_process_left_is_sent_once_in_order(
-    db: Database, transport: InProcessTransport
-) -> None:
+def test_what_a_killed_process_left_is_sent_once_in_order(db: Database, transport: InProcessTransport) -> None:
     killed = Outbox(db, InProcessTransport(), "dead")  # nobody consumes there, and it is never heard of again
     cast(db, killed, 1, 2, 3)
     orphan(db, 4, "dead")
@@ -307,9 +301,7 @@ def test_after_stop_messages_are_still_sent(db: Database, transport: InProcessTr
     until(lambda: box.depth() == 0)
 
 
-def test_an_unfinished_message_is_sent_after_the_next_start(
-    db: Database, transport: InProcessTransport
-) -> None:
+def test_an_unfinished_message_is_sent_after_the_next_start(db: Database, transport: InProcessTransport) -> None:
     def unavailable(message: envelope.Message) -> None:
         begun.set()
         raise errors.ServiceUnavailable("the datastore is away")
@@ -413,9 +405,7 @@ def test_two_relays_send_each_row_once(db: Database) -> None:
     assert sorted(brokers[0].taken + brokers[1].taken) == list(range(300))
 
 
-def test_more_messages_than_memory_holds_wait_in_their_rows(
-    db: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_more_messages_than_memory_holds_wait_in_their_rows(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox, "MAX_QUEUED", 2)
     monkeypatch.setattr(outbox, "SCAN_SECONDS", 0.01)
     broker = Mailbox()
@@ -427,9 +417,7 @@ def test_more_messages_than_memory_holds_wait_in_their_rows(
     assert sorted(set(broker.taken)) == list(range(30))
 
 
-def test_a_database_that_is_away_does_not_end_the_relay(
-    db: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_database_that_is_away_does_not_end_the_relay(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     broker = Mailbox()
     box = Outbox(db, broker, "p1")
     cast_first, write = threading.Event(), db.write

@@ -125,9 +125,7 @@ class Stage:
     def count(self, queue: str) -> int:
         """Messages that are ready in a queue."""
         with amqp.Connection(self.url) as connection:
-            return int(
-                amqp.Queue(queue)(connection.default_channel).queue_declare(passive=True).message_count
-            )
+            return int(amqp.Queue(queue)(connection.default_channel).queue_declare(passive=True).message_count)
 
     def publish(self, name: str, body: str | bytes) -> None:
         """Put a body of any kind into the queue of a topic."""
@@ -509,9 +507,7 @@ def test_a_broker_that_is_away_is_told_without_its_password(
     assert "amqp://guest:***@127.0.0.1" in caplog.text
 
 
-def test_consumer_and_outbox_find_the_broker_when_it_comes_back(
-    stage: Stage, proxy: Proxy, tmp_path: Path
-) -> None:
+def test_consumer_and_outbox_find_the_broker_when_it_comes_back(stage: Stage, proxy: Proxy, tmp_path: Path) -> None:
     db = Database(f"sqlite:///{tmp_path}/x.sqlite")
     models.metadata.create_all(db.engine)
     transport, recorder = stage.transport(through(stage, proxy)), Recorder()

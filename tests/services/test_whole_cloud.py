@@ -47,9 +47,7 @@ def until(cloud: RunningCloud, wanted: str, action: str, **params: str) -> str:
 
 def walk(cloud: RunningCloud) -> None:
     """Boot an instance with a volume and an address, and end it."""
-    text = ask(
-        cloud, "RunInstances", ImageId="ami-00000003", InstanceType="m1.tiny", MinCount="2", MaxCount="2"
-    )
+    text = ask(cloud, "RunInstances", ImageId="ami-00000003", InstanceType="m1.tiny", MinCount="2", MaxCount="2")
     one, two = re.findall(r"<instanceId>(i-[0-9a-f]+)<", text)
     ids = {"InstanceId.1": one, "InstanceId.2": two}
     end = time.monotonic() + 60

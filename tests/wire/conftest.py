@@ -58,7 +58,11 @@ def read_answer(sock: socket.socket) -> bytes:
         head, mark, body = answer.partition(b"\r\n\r\n")
         if mark:
             length = next(
-                (int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")),
+                (
+                    int(line.split(b":")[1])
+                    for line in head.lower().split(b"\r\n")
+                    if line.startswith(b"content-length:")
+                ),
                 None,
             )
             if length is not None and len(body) >= length:

@@ -50,7 +50,9 @@ def resident_mib(cloud: RunningCloud) -> float:
         pytest.param([DESCRIBE, ("InstanceId.1", "i-\u0661\u0662")], id="digits that are not ASCII"),
         pytest.param([DESCRIBE, ("InstanceId.1", "i-" + "9" * 5_000)], id="id of 5,000 digits"),
         pytest.param([("Action", "RunInstances"), ("ImageId", "ami-00000003"), ("MinCount", "9" * 5_000)], id="count"),
-        pytest.param([("Action", "RunInstances"), ("ImageId", "ami-00000003"), ("MaxCount", "\u0662")], id="Arabic two"),
+        pytest.param(
+            [("Action", "RunInstances"), ("ImageId", "ami-00000003"), ("MaxCount", "\u0662")], id="Arabic two"
+        ),
         pytest.param([("Action", "RunInstances"), ("ImageId", "ami-00000003"), ("MinCount", "1e5")], id="a float"),
         pytest.param([("Action", "CreateVolume"), ("Size", "0x" + "f" * 5_000)], id="hexadecimal of 5,000 digits"),
         pytest.param([("Action", "CreateVolume"), ("Size", "1_0")], id="underscore in a number"),
@@ -60,7 +62,10 @@ def resident_mib(cloud: RunningCloud) -> float:
         pytest.param([("Action", "<script>&amp;")], id="an action of metacharacters"),
         pytest.param([("Action", "__init__")], id="a private name"),
         pytest.param([("Action", "DescribeInstances"), ("Action", "TerminateInstances")], id="a parameter twice"),
-        pytest.param([("Action", "DescribeImageAttribute"), ("ImageId", "ami-00000003"), ("Attribute", "]]><x")], id="cdata"),
+        pytest.param(
+            [("Action", "DescribeImageAttribute"), ("ImageId", "ami-00000003"), ("Attribute", "]]><x")],
+            id="cdata",
+        ),
         pytest.param([DESCRIBE, ("InstanceId.1", "i-00000001"), ("InstanceId", "i-2")], id="scalar and list"),
         pytest.param([DESCRIBE, *((f"InstanceId.{n}", "i-00000001") for n in range(1, 1500))], id="1,500 ids"),
     ],
@@ -106,7 +111,7 @@ def test_a_chunk_size_line_without_end(cloud: RunningCloud) -> None:
         b"GET /services/Cloud/ HTTP/1.1\r\n\r\n",
         b"GET /services/Cloud/ HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
         b"POST /services/Cloud/ HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
-        b"POST /services/Cloud/ HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         b"POST /services/Cloud/ HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
         b"POST /services/Cloud/ HTTP/1.1\r\nHost: a\r\nContent-Length: \xd9\xa1\r\n\r\n",
         b"POST /services/Cloud/ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",

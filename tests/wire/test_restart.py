@@ -18,9 +18,7 @@ def ask(cloud: RunningCloud, action: str, **params: str) -> str:
 
 def states(cloud: RunningCloud) -> dict[str, str]:
     text = ask(cloud, "DescribeInstances")
-    return dict(
-        re.findall(r"<instanceId>(i-[0-9a-f]+)</instanceId>.*?<instanceState>.*?<name>([a-z-]+)</name>", text)
-    )
+    return dict(re.findall(r"<instanceId>(i-[0-9a-f]+)</instanceId>.*?<instanceState>.*?<name>([a-z-]+)</name>", text))
 
 
 def wait_for(cloud: RunningCloud, wanted: int) -> dict[str, str]:
@@ -50,7 +48,14 @@ def test_sigkill_while_instances_build(tmp_path: Path) -> None:
     world = document(tmp_path)
     slow = ("--set", "simulated_boot_seconds=3")
     with running_cloud(tmp_path, *slow, bootstrap=world) as cloud:
-        text = ask(cloud, "RunInstances", ImageId="ami-00000003", InstanceType="m1.tiny", MinCount="50", MaxCount="50")
+        text = ask(
+            cloud,
+            "RunInstances",
+            ImageId="ami-00000003",
+            InstanceType="m1.tiny",
+            MinCount="50",
+            MaxCount="50",
+        )
         started = set(re.findall(r"<instanceId>(i-[0-9a-f]+)<", text))
         assert len(started) == MANY
         time.sleep(0.5)
@@ -64,7 +69,8 @@ def test_sigkill_while_instances_build(tmp_path: Path) -> None:
         assert len(addresses) == len(set(addresses)) == MANY
         # The quota is used up exactly: one more is refused, and after one has ended one more fits.
         answer = get(
-            cloud, signed_query(cloud, [("Action", "RunInstances"), ("ImageId", "ami-00000003"), ("InstanceType", "m1.tiny")])
+            cloud,
+            signed_query(cloud, [("Action", "RunInstances"), ("ImageId", "ami-00000003"), ("InstanceType", "m1.tiny")]),
         )
         assert b"InstanceLimitExceeded" in answer
         ask(cloud, "TerminateInstances", **{f"InstanceId.{n}": i for n, i in enumerate(sorted(started), 1)})
@@ -73,7 +79,14 @@ def test_sigkill_while_instances_build(tmp_path: Path) -> None:
             assert time.monotonic() < until, states(cloud)
             time.sleep(0.2)
         # Every address is back: the same number fits again.
-        ask(cloud, "RunInstances", ImageId="ami-00000003", InstanceType="m1.tiny", MinCount="50", MaxCount="50")
+        ask(
+            cloud,
+            "RunInstances",
+            ImageId="ami-00000003",
+            InstanceType="m1.tiny",
+            MinCount="50",
+            MaxCount="50",
+        )
         wait_for(cloud, MANY)
         assert cloud.stop() == 0
 

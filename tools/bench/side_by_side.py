@@ -56,8 +56,12 @@ class Target:
         command, environment, endpoint, access, secret = getattr(self, "_" + self.name)(port)
         began = time.perf_counter()
         self.process = subprocess.Popen(
-            command, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            start_new_session=True, cwd=self.folder.name,
+            command,
+            env={**os.environ, **environment},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            cwd=self.folder.name,
         )
         self.sign = Signer(endpoint, access, secret, 4, "POST", VERSION, "us-east-1")
         self.client = Client(endpoint)
@@ -81,10 +85,27 @@ class Target:
         (home / "bootstrap.json").write_text(json.dumps(document))
         user = document["users"]["perf"]
         command = [
-            str(PROJECT / ".venv/bin/nova-api"), "--state", str(home / "state"), "--bootstrap", str(home / "bootstrap.json"),
-            "--ec2-port", str(port), "--metadata-port", "0", "--openstack-port", "0", "--volume-port", "0",
+            str(PROJECT / ".venv/bin/nova-api"),
+            "--state",
+            str(home / "state"),
+            "--bootstrap",
+            str(home / "bootstrap.json"),
+            "--ec2-port",
+            str(port),
+            "--metadata-port",
+            "0",
+            "--openstack-port",
+            "0",
+            "--volume-port",
+            "0",
         ]
-        return command, {}, f"http://127.0.0.1:{port}/services/Cloud/", user["access"] + ":perf", user["secret"]
+        return (
+            command,
+            {},
+            f"http://127.0.0.1:{port}/services/Cloud/",
+            user["access"] + ":perf",
+            user["secret"],
+        )
 
     def _moto(self, port: int) -> tuple:
         command = [str(PROJECT / ".bench/moto/bin/moto_server"), "-H", "127.0.0.1", "-p", str(port)]
@@ -222,8 +243,10 @@ def measure_small(targets: list[Target], clients: int, seconds: float, count: in
         rates = {target.name: [] for target in targets}
         for _ in range(count):
             for target in targets:
-                target.sign_endpoint = target.client.base and f"http://{target.client.netloc}{target.client.base}/" or (
-                    f"http://{target.client.netloc}/"
+                target.sign_endpoint = (
+                    target.client.base
+                    and f"http://{target.client.netloc}{target.client.base}/"
+                    or (f"http://{target.client.netloc}/")
                 )
                 rates[target.name].append(closed_loop(target, target.sign(action, **params), clients, seconds))
         medians = {name: statistics.median(values) for name, values in rates.items()}

@@ -18,9 +18,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("FormatAddresses", "format_addresses", ALL),
     Action("AllocateAddress", "allocate_address", NETADMIN),
     Action("ReleaseAddress", "release_address", NETADMIN, _ADDRESS),
-    Action(
-        "AssociateAddress", "associate_address", NETADMIN, {"InstanceId": Text(required=True), **_ADDRESS}
-    ),
+    Action("AssociateAddress", "associate_address", NETADMIN, {"InstanceId": Text(required=True), **_ADDRESS}),
     Action("DisassociateAddress", "disassociate_address", NETADMIN, _ADDRESS),
 )
 
@@ -62,9 +60,7 @@ class AddressActions:
         self.runtime.network.release(context, public_ip)
         return True
 
-    def associate_address(
-        self, context: RequestContext, instance_id: str, public_ip: str, **kwargs: object
-    ) -> bool:
+    def associate_address(self, context: RequestContext, instance_id: str, public_ip: str, **kwargs: object) -> bool:
         """Hang an address on an instance."""
         number = ids.parse(instance_id, "i")
         if number is None:
@@ -87,5 +83,5 @@ def _address(row: Any, context: RequestContext, dialect: Dialect) -> dict[str, o
         "publicIp": row.address,
         "instanceId": shown,
         "domain": "standard",
-        **dialect.extra({"privateIpAddress": row.fixed_address} if row.fixed_address else {}),
+        **dialect.added({"privateIpAddress": row.fixed_address} if row.fixed_address else {}),
     }

@@ -351,9 +351,7 @@ def _image(image: ImageRecord, dialect: Dialect) -> dict[str, object]:
     devices = _devices(image)
     if devices:
         shown["blockDeviceMapping"] = devices
-    return shown | dialect.extra(
-        {"creationDate": image.created_at, "virtualizationType": "hvm", "hypervisor": "xen"}
-    )
+    return shown | dialect.added({"creationDate": image.created_at, "virtualizationType": "hvm", "hypervisor": "xen"})
 
 
 def _devices(image: ImageRecord) -> list[dict[str, object]]:

@@ -122,9 +122,7 @@ class InstanceActions:
         answer: dict[str, object] = {"reservationSet": Markup(self._view(context, found, dialect).reservations())}
         return answer if token is None else {**answer, "nextToken": token}
 
-    def describe_instances_v6(
-        self, context: RequestContext, **kwargs: Any
-    ) -> dict[str, object]:
+    def describe_instances_v6(self, context: RequestContext, **kwargs: Any) -> dict[str, object]:
         """The same as :meth:`describe_instances`, as it was in 2012.1."""
         return self.describe_instances(context, **kwargs)
 
@@ -190,7 +188,12 @@ class InstanceActions:
         }
 
     def terminate_instances(
-        self, context: RequestContext, instance_id: Sequence[str], *, dialect: Dialect = ESSEX, **kwargs: object
+        self,
+        context: RequestContext,
+        instance_id: Sequence[str],
+        *,
+        dialect: Dialect = ESSEX,
+        **kwargs: object,
     ) -> dict[str, object]:
         """End instances: all of them, or none."""
         numbers = {text: instance_number(text) for text in instance_id}
@@ -219,7 +222,12 @@ class InstanceActions:
         return True
 
     def stop_instances(
-        self, context: RequestContext, instance_id: Sequence[str], *, dialect: Dialect = ESSEX, **kwargs: object
+        self,
+        context: RequestContext,
+        instance_id: Sequence[str],
+        *,
+        dialect: Dialect = ESSEX,
+        **kwargs: object,
     ) -> dict[str, object]:
         """Stop each instances in instance_id: all of them, or none.
 
@@ -228,7 +236,12 @@ class InstanceActions:
         return self._changed(context, instance_id, dialect, self.runtime.compute.stop, "stopping")
 
     def start_instances(
-        self, context: RequestContext, instance_id: Sequence[str], *, dialect: Dialect = ESSEX, **kwargs: object
+        self,
+        context: RequestContext,
+        instance_id: Sequence[str],
+        *,
+        dialect: Dialect = ESSEX,
+        **kwargs: object,
     ) -> dict[str, object]:
         """Start each instances in instance_id: all of them, or none.
 
@@ -416,9 +429,7 @@ _ATTRIBUTES: Mapping[str, _Shown] = {
         "disableApiTermination": _wrapped(bool(detail.row.disable_terminate), dialect)
     },
     "instanceInitiatedShutdownBehavior": lambda detail, dialect: {
-        "instanceInitiatedShutdownBehavior": _wrapped(
-            "terminate" if detail.row.shutdown_terminate else "stop", dialect
-        )
+        "instanceInitiatedShutdownBehavior": _wrapped("terminate" if detail.row.shutdown_terminate else "stop", dialect)
     },
     "rootDeviceName": lambda detail, dialect: {
         "rootDeviceName": _wrapped(detail.row.root_device_name or DEFAULT_ROOT, dialect)

@@ -27,9 +27,7 @@ ACTIONS: tuple[Action, ...] = (
         ALL,
         {
             "KeyName": _NAME,
-            "PublicKeyMaterial": Base64(
-                max=limits.MAX_PUBLIC_KEY * 2, error=errors.InvalidKeyFormat, required=True
-            ),
+            "PublicKeyMaterial": Base64(max=limits.MAX_PUBLIC_KEY * 2, error=errors.InvalidKeyFormat, required=True),
         },
     ),
     Action("DeleteKeyPair", "delete_key_pair", ALL, {"KeyName": Text(max=4096, required=True)}),
@@ -66,7 +64,7 @@ class KeyPairActions:
                 {
                     "keyName": row.name,
                     "keyFingerprint": row.fingerprint,
-                    **dialect.extra({"keyPairId": key_pair_id(row.id), "createTime": row.created_at}),
+                    **dialect.added({"keyPairId": key_pair_id(row.id), "createTime": row.created_at}),
                 }
                 for row in found
             ]
@@ -81,7 +79,7 @@ class KeyPairActions:
             "keyName": key_name,
             "keyFingerprint": fingerprint,
             "keyMaterial": material,
-            **dialect.extra({"keyPairId": key_pair_id(number)}),
+            **dialect.added({"keyPairId": key_pair_id(number)}),
         }
 
     def import_key_pair(
@@ -102,7 +100,7 @@ class KeyPairActions:
         return {
             "keyName": key_name,
             "keyFingerprint": fingerprint,
-            **dialect.extra({"keyPairId": key_pair_id(number)}),
+            **dialect.added({"keyPairId": key_pair_id(number)}),
         }
 
     def delete_key_pair(self, context: RequestContext, key_name: str, **kwargs: object) -> bool:

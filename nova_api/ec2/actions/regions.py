@@ -48,7 +48,11 @@ class RegionActions:
         :raises InvalidParameterValue: one does not exist
         """
         regions = [
-            {"regionName": name, "regionEndpoint": endpoint, **dialect.extra({"optInStatus": "opt-in-not-required"})}
+            {
+                "regionName": name,
+                "regionEndpoint": endpoint,
+                **dialect.added({"optInStatus": "opt-in-not-required"}),
+            }
             for name, endpoint in self._regions()
         ]
         known = {region["regionName"] for region in regions}
@@ -99,7 +103,7 @@ class RegionActions:
                 "zoneName": zone.name,
                 "zoneState": "available" if zone.available else "not available",
                 "regionName": region,
-                **dialect.extra({"messageSet": []}),
+                **dialect.added({"messageSet": []}),
             }
             for zone in self.runtime.zones.list()
         ]

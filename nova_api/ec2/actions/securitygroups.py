@@ -100,9 +100,7 @@ class SecurityGroupActions:
             ),
             lambda pair: pair[0].id,
         )
-        answer: dict[str, object] = {
-            "securityGroupInfo": [_group(row, rules, dialect) for row, rules in found]
-        }
+        answer: dict[str, object] = {"securityGroupInfo": [_group(row, rules, dialect) for row, rules in found]}
         return answer if token is None else {**answer, "nextToken": token}
 
     def create_security_group(
@@ -200,7 +198,7 @@ def _group(row: Any, rules: Sequence[Any], dialect: Dialect) -> dict[str, object
         "groupDescription": row.description,
         "ownerId": row.project_id,
         "ipPermissions": [shown for rule in rules for shown in _shown(rule, dialect)],
-        **dialect.extra({"ipPermissionsEgress": [], "tagSet": []}),
+        **dialect.added({"ipPermissionsEgress": [], "tagSet": []}),
     }
 
 
@@ -209,7 +207,7 @@ def _shown(rule: Any, dialect: Dialect) -> list[dict[str, object]]:
     source: dict[str, object] = {"groups": [], "ipRanges": []}
     if rule.group_id is not None:
         group = {"groupName": rule.source_name, "userId": rule.source_project}
-        source["groups"] = [group | dialect.extra({"groupId": ids.group_id(rule.group_id)})]
+        source["groups"] = [group | dialect.added({"groupId": ids.group_id(rule.group_id)})]
     elif dialect.modern_elements and ":" in rule.cidr:
         source["ipv6Ranges"] = [{"cidrIpv6": rule.cidr}]
     else:
@@ -217,6 +215,4 @@ def _shown(rule: Any, dialect: Dialect) -> list[dict[str, object]]:
     if rule.protocol is None and dialect.modern_elements:
         return [{"ipProtocol": "-1", **source}]
     spans = EVERYTHING if rule.protocol is None else ((rule.protocol, rule.from_port, rule.to_port),)
-    return [
-        {"ipProtocol": protocol, "fromPort": low, "toPort": high, **source} for protocol, low, high in spans
-    ]
+    return [{"ipProtocol": protocol, "fromPort": low, "toPort": high, **source} for protocol, low, high in spans]

@@ -110,5 +110,5 @@ def _snapshot(row: Any, dialect: Dialect) -> dict[str, object]:
         "ownerId": row.project_id,
         "volumeSize": row.volume_size,
         "description": row.display_description,
-        **dialect.extra({"encrypted": False, "tagSet": []}),
+        **dialect.added({"encrypted": False, "tagSet": []}),
     }

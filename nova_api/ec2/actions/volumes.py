@@ -170,7 +170,7 @@ def _volume(row: Any, context: RequestContext, dialect: Dialect) -> dict[str, ob
         "status": _status(row, context, dialect),
         "createTime": row.created_at,
         "attachmentSet": [_attached(row, dialect)] if attached else [],
-        **dialect.extra({"volumeType": "standard", "encrypted": False, "tagSet": []}),
+        **dialect.added({"volumeType": "standard", "encrypted": False, "tagSet": []}),
     }
 
 
