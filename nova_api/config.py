@@ -5,6 +5,7 @@ Names are those of 2012.1 (spec ec2.md 7) where it had the option. A file is rea
 """
 
 import dataclasses
+import os
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -170,6 +171,20 @@ class Config:
     def in_state(self, name: str) -> str:
         """A path below ``state_path``."""
         return str(Path(self.state_path).absolute() / name)
+
+    def prepare_state(self) -> None:
+        """Make the state folder.
+
+        :raises ConfigError: it cannot be made or written
+        """
+        folder = Path(self.state_path)
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            probe = folder / f".writable-{os.getpid()}"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise ConfigError(f"state folder {folder} cannot be used: {error.strerror}") from error
 
     @property
     def database_url(self) -> str:

@@ -8,7 +8,6 @@ import importlib
 import os
 import threading
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from nova_api import config as configuration
@@ -67,7 +66,7 @@ def build(config: Config) -> Runtime:
 
     :raises ConfigError: the state folder, the datastore or a file named by an option cannot be used
     """
-    prepare_state(config)
+    config.prepare_state()
     db = Database(config.database_url, pool_size=config.sql_pool_size, sqlite_synchronous=config.sqlite_synchronous)
     schema.ensure(db)
     transport = make_transport(config)
@@ -110,21 +109,6 @@ def build(config: Config) -> Runtime:
         metadata=Metadata(db, config),
         zones=Zones(db, config),
     )
-
-
-def prepare_state(config: Config) -> None:
-    """Make the state folder.
-
-    :raises ConfigError: it cannot be made or written
-    """
-    folder = Path(config.state_path)
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        probe = folder / f".writable-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise ConfigError(f"state folder {folder} cannot be used: {error.strerror}") from error
 
 
 def make_transport(config: Config) -> Transport:

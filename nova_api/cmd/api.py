@@ -126,7 +126,7 @@ def _is_loopback(host: str) -> bool:
 
 def _run(config: Config, bootstrap_file: str | None) -> int:
     document = _read_bootstrap(bootstrap_file)
-    runtimes.prepare_state(config)
+    config.prepare_state()
     place = startup.start_log(config, "nova-api.log")
     listeners = server.Server(config.max_connections)
     for name in config.enabled_apis:

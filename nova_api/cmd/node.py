@@ -51,7 +51,7 @@ def _run(config: Config, topics: list[str]) -> int:
             "rpc_transport=memory:// ends at the process: a node of its own needs amqp://"
             " (nova-api runs nodes by itself)"
         )
-    runtimes.prepare_state(config)
+    config.prepare_state()
     place = startup.start_log(config, f"nova-node-{config.host}.log")
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
