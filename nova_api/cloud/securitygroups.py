@@ -47,15 +47,28 @@ class SecurityGroups:
         :raises SecurityGroupNotFoundForProject: a name does not exist
         :raises SecurityGroupNotFound: an id does not exist
         """
-        self.ensure_default_exists(context)
         where = build(queries.FILTERS, filters)
+        self.ensure_default_exists(context)
         with self.db.read() as conn:
-            if names or ids:
-                where.append(security_groups.c.id.in_(self.resolve(conn, context, names, ids)))
-            where.append(queries.owned(context))
-            found = queries.find(conn, *where, after=after, limit=limit)
+            if names and not (ids or where or after or limit):
+                found: Sequence[Row[Any]] = self._by_names(conn, context, names)
+            else:
+                if names or ids:
+                    where.append(security_groups.c.id.in_(self.resolve(conn, context, names, ids)))
+                found = queries.find(conn, queries.owned(context), *where, after=after, limit=limit)
             rules = queries.rules(conn, [row.id for row in found])
         return [(row, rules.get(row.id, [])) for row in found]
+
+    @staticmethod
+    def _by_names(conn: Connection, context: RequestContext, names: Sequence[str]) -> Sequence[Row[Any]]:
+        """Groups of the project, by name."""
+        found = []
+        for name in sorted(set(names)):
+            row = queries.by_name(conn, context.project_id, name)
+            if row is None:
+                raise errors.SecurityGroupNotFoundForProject(name, context.project_id)
+            found.append(row)
+        return found
 
     def resolve(
         self, conn: Connection, context: RequestContext, names: Sequence[str], ids: Sequence[str] = ()

@@ -98,7 +98,9 @@ class Database:
 
         @event.listens_for(self.engine, "begin")
         def on_begin(conn: Connection) -> None:
-            conn.exec_driver_sql(conn.get_execution_options().get("begin_with", "BEGIN"))
+            # Straight to the driver: this runs for every transaction, and needs none of what a statement needs.
+            raw: Any = conn.connection.dbapi_connection
+            raw.execute(conn.get_execution_options().get("begin_with", "BEGIN"))
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

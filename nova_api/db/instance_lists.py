@@ -26,10 +26,18 @@ from nova_api.db.models import (
     volumes,
 )
 
-_COLUMNS = (
+#: What is every instance's own comes first: the columns after it are the same for many rows, and rendered once.
+_OWN = (
     instances.c.id,
     instances.c.uuid,
     instances.c.reservation_id,
+    instances.c.hostname,
+    instances.c.created_at,
+    instances.c.launch_index,
+)
+OWN_COLUMNS = len(_OWN)
+_COLUMNS = (
+    *_OWN,
     instances.c.project_id,
     instances.c.user_id,
     instances.c.vm_state,
@@ -37,11 +45,8 @@ _COLUMNS = (
     instances.c.image_number,
     instances.c.kernel_number,
     instances.c.ramdisk_number,
-    instances.c.hostname,
     instances.c.key_name,
     instances.c.host,
-    instances.c.created_at,
-    instances.c.launch_index,
     instances.c.root_device_name,
     instances.c.volume_backed,
     instances.c.shutdown_terminate,
@@ -191,7 +196,7 @@ class InstanceList:
     rows: Sequence[Row[Any]]
     fixed: dict[int, str] = field(default_factory=dict)
     floating: dict[int, str] = field(default_factory=dict)
-    groups: dict[int, list[tuple[int, str]]] = field(default_factory=dict)
+    groups: dict[int, tuple[tuple[int, str], ...]] = field(default_factory=dict)
     devices: dict[int, list[Row[Any]]] = field(default_factory=dict)
     zones: dict[str, str] = field(default_factory=dict)
 
@@ -205,11 +210,11 @@ class _Statements:
 
 
 @lru_cache(maxsize=8)
-def _statements(everybody: bool, by_ids: bool, hidden_image: str) -> _Statements:
+def _statements(everybody: bool, by_ids: bool | None, hidden_image: str) -> _Statements:
     """The four statements of a scope.
 
     :param everybody: of all projects
-    :param by_ids: only those of the parameter ``ids``
+    :param by_ids: only those of the parameter ``ids``; None for the one of ``id``, which costs less than a list of one
     :param hidden_image: instances of this image are left out
     """
     scope = [instances.c.deleted == 0, instances.c.vm_state != "soft-delete"]
@@ -218,7 +223,9 @@ def _statements(everybody: bool, by_ids: bool, hidden_image: str) -> _Statements
         if hidden_image:
             image = instances.c.image_ref
             scope.append(sa.or_(image.is_(None), image != hidden_image))
-    if by_ids:
+    if by_ids is None:
+        scope.append(instances.c.id == sa.bindparam("id"))
+    elif by_ids:
         scope.append(instances.c.id.in_(sa.bindparam("ids", expanding=True)))
     fixed = instances.join(fixed_ips, fixed_ips.c.instance_id == instances.c.id)
     groups = instances.join(instance_groups, instance_groups.c.instance_id == instances.c.id)
@@ -267,9 +274,12 @@ def find(
     :param hidden_image: image whose instances ordinary callers do not see
     """
     scope: dict[str, Any] = {} if context.is_admin else {"project": context.project_id}
-    if ids is not None:
+    by_ids: bool | None = ids is not None
+    if ids is not None and len(ids) == 1:
+        by_ids, scope["id"] = None, ids[0]
+    elif ids is not None:
         scope["ids"] = list(ids)
-    made = _statements(context.is_admin, ids is not None, hidden_image)
+    made = _statements(context.is_admin, by_ids, hidden_image)
     narrowed = bool(where) or after > 0 or limit is not None
     query = made.rows
     if narrowed:
@@ -287,15 +297,12 @@ def find(
 
 def _add_details(conn: Connection, made: _Statements, scope: dict[str, Any], found: InstanceList) -> None:
     fixed, floating, groups, devices = found.fixed, found.floating, found.groups, found.devices
-    for instance, address, public in conn.execute(made.addresses, scope):
+    for instance, address, public in conn.execute(made.addresses, scope).all():
         fixed.setdefault(instance, address)
         if public is not None:
             floating.setdefault(instance, public)
-    for instance, number, name in conn.execute(made.groups, scope):
-        if instance in groups:
-            groups[instance].append((number, name))
-        else:
-            groups[instance] = [(number, name)]
+    for instance, number, name in conn.execute(made.groups, scope).all():
+        groups[instance] = (*groups.get(instance, ()), (number, name))
     for row in conn.execute(made.devices, scope):
         devices.setdefault(row[0], []).append(row)
     for host, zone in conn.execute(_ZONES):

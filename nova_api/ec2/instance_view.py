@@ -9,12 +9,13 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from nova_api.db.instance_lists import InstanceList
+from nova_api.db.instance_lists import OWN_COLUMNS, InstanceList
 from nova_api.ec2.dialect import Dialect
 from nova_api.ec2.xml import escape
 
 DEFAULT_ROOT = "/dev/sda1"
 UNKNOWN_ZONE = "unknown zone"
+_SHAPE = OWN_COLUMNS
 
 _escaped = lru_cache(maxsize=4096)(escape)
 
@@ -31,6 +32,7 @@ class InstanceView:
         self.administrator = administrator and dialect.administrator_texts
         self.show_address = show_address
         self.modern = dialect.modern_elements
+        self._shapes: dict[tuple[Any, ...], str] = {}
 
     def reservations(self) -> str:
         """``<item>`` per reservation, in the order of their first instances."""
@@ -57,42 +59,46 @@ class InstanceView:
     def group_set(self, number: int) -> str:
         """``groupSet`` of an instance."""
         groups = self.found.groups.get(number)
-        if not groups:
-            return "<groupSet/>"
-        return self._group_set(tuple(groups))
-
-    def _group_set(self, groups: tuple[tuple[int, str], ...]) -> str:
-        by_name = self.dialect.group_id_is_name
-        return _group_set(groups, by_name)
+        return _group_set(groups, self.dialect.group_id_is_name) if groups else "<groupSet/>"
 
     def instance(self, row: Any) -> str:
-        """One ``<item>``."""
-        number = row.id
+        """One ``<item>``: what is the instance's own, and the shape that it shares with others."""
+        number, created, index, hostname = row.id, row.created_at, row.launch_index, row.hostname
         found = self.found
         fixed = found.fixed.get(number, "")
         public = found.floating.get(number, "")
+        name = fixed if self.show_address and fixed else _escaped(hostname)
+        devices = found.devices.get(number)
+        mapping = f"<blockDeviceMapping>{self.devices(devices)}</blockDeviceMapping>" if devices else ""
+        key = (row[_SHAPE:], found.groups.get(number))
+        shape = self._shapes.get(key)
+        if shape is None:
+            shape = self._shapes[key] = self._shape(row)
+        return (
+            f"<item><instanceId>i-{number:08x}</instanceId><privateDnsName>{name}</privateDnsName>"
+            f"<publicDnsName>{public}</publicDnsName><dnsName>{public or name}</dnsName>"
+            f"<privateIpAddress>{fixed}</privateIpAddress><ipAddress>{public or fixed}</ipAddress>"
+            f"<launchTime>{milliseconds(created)}</launchTime><amiLaunchIndex>{index}</amiLaunchIndex>"
+            f"{mapping}{shape}</item>"
+        )
+
+    def _shape(self, row: Any) -> str:
+        """The elements that depend on image, flavor, state, key, host and groups only."""
         code, state = self.dialect.instance_state(row.vm_state, row.task_state, row.shutdown_terminate)
-        hostname = fixed if self.show_address and fixed else _escaped(row.hostname)
-        zone = found.zones.get(row.host, UNKNOWN_ZONE) if row.host else UNKNOWN_ZONE
+        zone = self.found.zones.get(row.host, UNKNOWN_ZONE) if row.host else UNKNOWN_ZONE
         kernel = f"<kernelId>aki-{row.kernel_number:08x}</kernelId>" if row.kernel_number else ""
         ramdisk = f"<ramdiskId>ari-{row.ramdisk_number:08x}</ramdiskId>" if row.ramdisk_number else ""
-        key = _escaped(row.key_name) if row.key_name else ""
+        key = escape(row.key_name) if row.key_name else ""
         if self.administrator:
             key = escape(f"{row.key_name or None} ({row.project_id}, {row.host})")
-        devices = found.devices.get(number)
         return (
-            f"<item><instanceId>i-{number:08x}</instanceId><imageId>ami-{row.image_number or 0:08x}</imageId>"
-            f"{kernel}{ramdisk}<instanceState><code>{code}</code><name>{state}</name></instanceState>"
-            f"<privateDnsName>{hostname}</privateDnsName><publicDnsName>{public}</publicDnsName>"
-            f"<dnsName>{public or hostname}</dnsName><privateIpAddress>{fixed}</privateIpAddress>"
-            f"<ipAddress>{public or fixed}</ipAddress><keyName>{key}</keyName><productCodesSet/>"
-            f"<instanceType>{_escaped(row.flavor)}</instanceType><launchTime>{milliseconds(row.created_at)}</launchTime>"
-            f"<amiLaunchIndex>{row.launch_index}</amiLaunchIndex>"
-            f"<rootDeviceName>{_escaped(row.root_device_name or DEFAULT_ROOT)}</rootDeviceName>"
+            f"<imageId>ami-{row.image_number or 0:08x}</imageId>{kernel}{ramdisk}"
+            f"<instanceState><code>{code}</code><name>{escape(state)}</name></instanceState>"
+            f"<keyName>{key}</keyName><productCodesSet/><instanceType>{escape(row.flavor)}</instanceType>"
+            f"<rootDeviceName>{escape(row.root_device_name or DEFAULT_ROOT)}</rootDeviceName>"
             f"<rootDeviceType>{'ebs' if row.volume_backed else 'instance-store'}</rootDeviceType>"
-            f"{self.devices(devices) if devices else ''}"
-            f"<placement><availabilityZone>{_escaped(zone)}</availabilityZone>{_PLACEMENT if self.modern else ''}"
-            f"</placement>{self._modern(row) if self.modern else ''}</item>"
+            f"<placement><availabilityZone>{escape(zone)}</availabilityZone>{_PLACEMENT if self.modern else ''}"
+            f"</placement>{self._modern(row) if self.modern else ''}"
         )
 
     def _modern(self, row: Any) -> str:
@@ -103,13 +109,13 @@ class InstanceView:
             reason = f"<stateReason><code>Server.InternalError</code><message>{message}</message></stateReason>"
         token = f"<clientToken>{escape(row.client_token)}</clientToken>" if row.client_token else ""
         return (
-            f"<reason/>{reason}{token}<architecture>{_escaped(row.architecture or 'x86_64')}</architecture>"
+            f"<reason/>{reason}{token}<architecture>{escape(row.architecture or 'x86_64')}</architecture>"
             f"{_MONITORING}{self.group_set(row.id)}"
         )
 
     def devices(self, rows: list[Any]) -> str:
-        """``blockDeviceMapping`` of an instance."""
-        return f"<blockDeviceMapping>{''.join(self.device(row) for row in rows)}</blockDeviceMapping>"
+        """The entries of ``blockDeviceMapping`` of an instance."""
+        return "".join(self.device(row) for row in rows)
 
     def device(self, row: Any) -> str:
         """One entry of ``blockDeviceMapping``."""
@@ -147,6 +153,7 @@ def _group_set(groups: tuple[tuple[int, str], ...], by_name: bool) -> str:
     return f"<groupSet>{''.join(items)}</groupSet>"
 
 
+@lru_cache(maxsize=4096)
 def milliseconds(value: datetime) -> str:
     """``2011-02-21T20:14:10.634Z``; the rows' times are UTC."""
     return f"{value.isoformat('T', 'milliseconds')[:23]}Z"
