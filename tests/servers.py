@@ -70,14 +70,10 @@ class RunningCloud:
             return self.process.wait(seconds)
         except subprocess.TimeoutExpired:
             self.kill()
-            raise AssertionError(
-                f"nova-api did not stop within {seconds} s\n{_tail(self.log_path)}"
-            ) from None
+            raise AssertionError(f"nova-api did not stop within {seconds} s\n{_tail(self.log_path)}") from None
 
 
-def spawn(
-    command: str, *options: str, output: Path, env: Mapping[str, str] | None = None
-) -> subprocess.Popen[bytes]:
+def spawn(command: str, *options: str, output: Path, env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
     """Start a command of ours (``api``, ``node``, ``manage``) with this interpreter, without waiting for it.
 
     :param output: file that takes what it prints

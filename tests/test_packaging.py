@@ -100,9 +100,7 @@ def tree(tmp_path: Path) -> Path:
 def _run(tree: Path, tool: str, **variables: str) -> subprocess.CompletedProcess[str]:
     link = tree.parent / "link to the tool"
     link.symlink_to(tree / "tools" / tool)
-    return subprocess.run(
-        [link], cwd="/", env={**os.environ, **variables}, capture_output=True, text=True, timeout=60
-    )
+    return subprocess.run([link], cwd="/", env={**os.environ, **variables}, capture_output=True, text=True, timeout=60)
 
 
 def _write_script(path: Path, text: str) -> None:
@@ -115,9 +113,7 @@ def _write_script(path: Path, text: str) -> None:
 def test_an_old_python_is_refused_in_one_line(tree: Path, tool: str) -> None:
     refused = _run(tree, tool, PYTHON="/bin/false")
     assert refused.returncode == 2
-    assert refused.stderr == (
-        "nova_api needs Python 3.11 or newer, and /bin/false is not: apt-get install python3\n"
-    )
+    assert refused.stderr == ("nova_api needs Python 3.11 or newer, and /bin/false is not: apt-get install python3\n")
 
 
 def test_a_missing_venv_module_is_named(tree: Path, tmp_path: Path) -> None:

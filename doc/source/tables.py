@@ -71,7 +71,14 @@ def _actions() -> list[str]:
     rows = []
     for name, action in sorted(ACTIONS.items()):
         parameters = ", ".join(_code(p) for p in action.params)
-        rows.append((_code(name), _code(action.method), ", ".join(sorted(action.roles)) or "administrators", parameters))
+        rows.append(
+            (
+                _code(name),
+                _code(action.method),
+                ", ".join(sorted(action.roles)) or "administrators",
+                parameters,
+            )
+        )
     return _table(("action", "method", "roles", "parameters"), rows, "24 22 18 36")
 
 

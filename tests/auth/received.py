@@ -84,9 +84,7 @@ def other(character: str) -> str:
     return "B" if character == "A" else "A"
 
 
-def each_character(
-    text: str, put: Callable[[str], SignedRequest], name: str
-) -> Iterable[tuple[str, SignedRequest]]:
+def each_character(text: str, put: Callable[[str], SignedRequest], name: str) -> Iterable[tuple[str, SignedRequest]]:
     """The request with one character of a text changed, for every character."""
     for at, character in enumerate(text):
         yield f"{name}[{at}]", put(text[:at] + other(character) + text[at + 1 :])

@@ -287,9 +287,7 @@ def _changes() -> list[tuple[str, SignedRequest]]:
     ]
     for name in params:
         changed.append((f"{name} dropped", request({n: v for n, v in params.items() if n != name})))
-        changed.append(
-            (f"{name} renamed", request({(n + "x" if n == name else n): v for n, v in params.items()}))
-        )
+        changed.append((f"{name} renamed", request({(n + "x" if n == name else n): v for n, v in params.items()})))
 
         def put(text: str, name: str = name) -> SignedRequest:
             return request(params | {name: text})
@@ -325,14 +323,10 @@ def test_what_botocore_signs_by_version_2(secret: str, params: dict[str, str], m
     assert {n: v for n, v in claim.arguments if n.startswith("P.")} == params
 
 
-def boto_sends(
-    access: str, secret: str, method: str, params: dict[str, str], host: str, port: int, **how: Any
-) -> Any:
+def boto_sends(access: str, secret: str, method: str, params: dict[str, str], host: str, port: int, **how: Any) -> Any:
     connection = pytest.importorskip("boto.ec2.connection", exc_type=ImportError)
     regioninfo = pytest.importorskip("boto.regioninfo", exc_type=ImportError)
-    kind = type(
-        "Connection", (connection.EC2Connection,), {"_required_auth_capability": lambda _: [how["auth"]]}
-    )
+    kind = type("Connection", (connection.EC2Connection,), {"_required_auth_capability": lambda _: [how["auth"]]})
     client = kind(
         access,
         secret,
@@ -348,9 +342,7 @@ def boto_sends(
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-@pytest.mark.parametrize(
-    ("host", "port"), [("127.0.0.1", 8773), ("Cloud.Example", 8773), ("cloud.example", 80)]
-)
+@pytest.mark.parametrize(("host", "port"), [("127.0.0.1", 8773), ("Cloud.Example", 8773), ("cloud.example", 80)])
 def test_what_boto_signs_by_version_2(method: str, host: str, port: int) -> None:
     params = GROUP | {"Version": "2010-08-31"}
     sent = boto_sends("AK:proj", "secrét", method, params, host, port, auth="ec2")
@@ -465,7 +457,5 @@ loose = st.text(max_size=20)
 def test_no_request_raises_anything_but_a_refusal(
     params: dict[str, str], host: str, path: str, method: str, version: str
 ) -> None:
-    mixed = (
-        signed() | params | {"SignatureVersion": version, "Timestamp": STAMP, "SignatureMethod": "HmacSHA1"}
-    )
+    mixed = signed() | params | {"SignatureVersion": version, "Timestamp": STAMP, "SignatureMethod": "HmacSHA1"}
     assert accepted(request(mixed, method, host, path), "another secret") is False

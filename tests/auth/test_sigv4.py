@@ -47,9 +47,7 @@ def posted(**headers: str) -> SignedRequest:
 
 
 def presigned(lifetime: int = 60) -> SignedRequest:
-    return botocore_sends(
-        "GET", presigned=lifetime, params={"Action": "X", "Version": "2016-11-15", "B": "é ~*"}
-    )
+    return botocore_sends("GET", presigned=lifetime, params={"Action": "X", "Version": "2016-11-15", "B": "é ~*"})
 
 
 def with_header(given: SignedRequest, name: str, value: str) -> SignedRequest:
@@ -131,9 +129,7 @@ def test_what_botocore_presigns(secret: str, params: dict[str, str], lifetime: i
     assert claim.expires == claim.timestamp + timedelta(seconds=lifetime)
 
 
-@pytest.mark.parametrize(
-    "path", ["", "/", "/x%20y", "/a~b", "/é", "//x", "/x/../y", "/./", "/*!'()", "/%2F%25"]
-)
+@pytest.mark.parametrize("path", ["", "/", "/x%20y", "/a~b", "/é", "//x", "/x/../y", "/./", "/*!'()", "/%2F%25"])
 @pytest.mark.parametrize("lifetime", [0, 60])
 def test_paths_that_botocore_signs(path: str, lifetime: int) -> None:
     url = "http://cloud.example.net:8773/services/Cloud" + path
@@ -260,9 +256,7 @@ def test_a_given_hash_must_be_the_bodys() -> None:
     assert not claimed(with_header(posted(), "x-amz-content-sha256", "0" * 64)).verify(SECRET)
 
 
-@pytest.mark.parametrize(
-    "text", ["UNSIGNED-PAYLOAD", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "", "0" * 63, "G" * 64]
-)
+@pytest.mark.parametrize("text", ["UNSIGNED-PAYLOAD", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "", "0" * 63, "G" * 64])
 def test_an_unsigned_body_is_refused(text: str) -> None:
     with pytest.raises(errors.InvalidParameterValue, match="hash of the body"):
         claimed(posted(**{"X-Amz-Content-SHA256": text}))
@@ -300,14 +294,10 @@ def test_no_change_to_a_posted_request_survives() -> None:
             return with_header(given, name, text)
 
         changed += each_character(given.headers[name], put, name)
-        changed.append(
-            (f"{name} gone", replace(given, headers={n: v for n, v in given.headers.items() if n != name}))
-        )
+        changed.append((f"{name} gone", replace(given, headers={n: v for n, v in given.headers.items() if n != name})))
     start = given.headers["authorization"].index("/")  # behind the access key, which nothing signs
     head, tail = given.headers["authorization"][:start], given.headers["authorization"][start:]
-    changed += each_character(
-        tail, lambda text: with_header(given, "authorization", head + text), "authorization"
-    )
+    changed += each_character(tail, lambda text: with_header(given, "authorization", head + text), "authorization")
     assert accepted(given, SECRET)
     assert survivors(changed, SECRET) == []
 
@@ -529,9 +519,7 @@ def test_a_session_token_is_refused(token: str) -> None:
 # -- the clock -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("seconds", "fresh"), [(-901, False), (-900, True), (0, True), (900, True), (901, False)]
-)
+@pytest.mark.parametrize(("seconds", "fresh"), [(-901, False), (-900, True), (0, True), (900, True), (901, False)])
 def test_the_window_of_a_header_signature(seconds: int, fresh: bool) -> None:
     assert is_fresh(claimed(posted()), seconds) is fresh
 
@@ -567,8 +555,7 @@ def is_fresh(claim: Claim, seconds: int) -> bool:
 def test_hostile_values_anywhere(text: str) -> None:
     given, url = posted(), presigned()
     changed = [
-        (name, with_header(given, name, text))
-        for name in ("x-amz-date", "content-type", "x-amz-content-sha256")
+        (name, with_header(given, name, text)) for name in ("x-amz-date", "content-type", "x-amz-content-sha256")
     ]
     changed += [("date", replace(given, headers={**without(given, "x-amz-date"), "date": text}))]
     changed += [("authorization", with_header(given, "authorization", "AWS4-HMAC-SHA256 " + text))]
@@ -576,14 +563,10 @@ def test_hostile_values_anywhere(text: str) -> None:
         (name, with_authorization(given, f"{name}=", f"{name}=,{text}"))
         for name in ("Credential", "SignedHeaders", "Signature")
     ]
-    changed += [
-        (name, with_authorization(given, name, text + name)) for name in ("/nova", ";host", "ec2/") if text
-    ]
+    changed += [(name, with_authorization(given, name, text + name)) for name in ("/nova", ";host", "ec2/") if text]
     for name, value in (("host", text), ("path", "/" + text + "x"), ("method", text), ("query", "x=" + text)):
         changed.append((name, replace(given, **{name: value})))
-    changed += [
-        (name, with_parameter(url, name, text)) for name, _ in url.pairs if name.startswith("X-Amz-S")
-    ]
+    changed += [(name, with_parameter(url, name, text)) for name, _ in url.pairs if name.startswith("X-Amz-S")]
     assert survivors(changed, SECRET) == []
     assert claimed(given).verify(text) is False
 
@@ -609,9 +592,7 @@ def test_no_header_raises_anything_but_a_refusal(
     given = replace(by_hand(), query=query, path=path, host=host)
     assert accepted(with_header(given, "authorization", authorization), "another") is False
     assert accepted(given, "another") is False
-    assert (
-        accepted(replace(given, headers={**without(given, "x-amz-date"), "date": date}), "another") is False
-    )
+    assert accepted(replace(given, headers={**without(given, "x-amz-date"), "date": date}), "another") is False
 
 
 @given(

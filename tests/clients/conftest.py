@@ -1,5 +1,6 @@
 """One running cloud for the client tests of a worker; every test uses a project's day of its own."""
 
+import gc
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,13 @@ class Account:
     host: str
     port: int
     metadata: str
+
+
+@pytest.fixture(autouse=True)
+def clients_are_collected() -> Iterator[None]:
+    """The clients leave sockets to the garbage collector: let that happen here, not in somebody else's test."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="session")
