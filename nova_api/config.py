@@ -114,6 +114,10 @@ class Config:
     policy_file: str = option("", "policy rules; empty: the shipped policy.json")
     policy_default_rule: str = option("default", "rule for actions that the policy file does not name")
 
+    ended_instances_seconds: int = option(
+        3600, "how long clients of today still see an instance that has ended", unit="seconds", least=0
+    )
+
     # -- the cloud
     default_instance_type: str = option("m1.small", "flavor of RunInstances without InstanceType")
     null_kernel: str = option("nokernel", "kernel id that means 'none'")

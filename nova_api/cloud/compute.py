@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy.engine import Row
@@ -23,6 +24,7 @@ from nova_api.db import instances as queries
 from nova_api.db.engine import Database, Transaction
 from nova_api.db.filters import build
 from nova_api.db.instance_lists import InstanceList
+from nova_api.db.models import now
 from nova_api.rpc.client import Rpc
 from nova_api.rpc.envelope import RemoteError
 from nova_api.rpc.outbox import Outbox
@@ -116,11 +118,13 @@ class Compute:
         after: int = 0,
         limit: int | None = None,
         all_known: bool = False,
+        ended: bool = False,
     ) -> InstanceList:
         """Instances that the caller sees, with everything an answer shows.
 
         :param numbers: only these, by the text that the caller wrote; None for all
         :param all_known: refuse numbers that do not exist
+        :param ended: also those that have ended within ``ended_instances_seconds``
         :raises InstanceNotFound: one of ``numbers`` does not exist, with ``all_known``
         """
         self.policy.check(context, "compute:get_all")
@@ -129,9 +133,17 @@ class Compute:
             wanted = [number for number in dict.fromkeys(numbers.values()) if number <= limits.MAX_DATABASE_ID]
         where = build(instance_lists.FILTERS, filters)
         hidden = "" if context.is_admin else self.config.vpn_image_id
+        since = now() - timedelta(seconds=self.config.ended_instances_seconds) if ended else None
         with self.db.read() as conn:
             found = instance_lists.find(
-                conn, context, ids=wanted, where=where, after=after, limit=limit, hidden_image=hidden
+                conn,
+                context,
+                ids=wanted,
+                where=where,
+                after=after,
+                limit=limit,
+                hidden_image=hidden,
+                ended_since=since,
             )
             if numbers is not None and all_known:
                 self._require(conn, context, numbers, found, where, hidden)

@@ -6,6 +6,7 @@ statements without filters are built once.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
@@ -204,6 +205,7 @@ class InstanceList:
 @dataclass(frozen=True, slots=True)
 class _Statements:
     rows: sa.Select[Any]
+    ended: sa.Select[Any]
     addresses: sa.Select[Any]
     groups: sa.Select[Any]
     devices: sa.Select[Any]
@@ -217,21 +219,26 @@ def _statements(everybody: bool, by_ids: bool | None, hidden_image: str) -> _Sta
     :param by_ids: only those of the parameter ``ids``; None for the one of ``id``, which costs less than a list of one
     :param hidden_image: instances of this image are left out
     """
-    scope = [instances.c.deleted == 0, instances.c.vm_state != "soft-delete"]
+    mine: list[sa.ColumnElement[bool]] = []
     if not everybody:
-        scope.append(instances.c.project_id == sa.bindparam("project"))
+        mine.append(instances.c.project_id == sa.bindparam("project"))
         if hidden_image:
             image = instances.c.image_ref
-            scope.append(sa.or_(image.is_(None), image != hidden_image))
+            mine.append(sa.or_(image.is_(None), image != hidden_image))
     if by_ids is None:
-        scope.append(instances.c.id == sa.bindparam("id"))
+        mine.append(instances.c.id == sa.bindparam("id"))
     elif by_ids:
-        scope.append(instances.c.id.in_(sa.bindparam("ids", expanding=True)))
+        mine.append(instances.c.id.in_(sa.bindparam("ids", expanding=True)))
+    scope = [instances.c.deleted == 0, instances.c.vm_state != "soft-delete", *mine]
     fixed = instances.join(fixed_ips, fixed_ips.c.instance_id == instances.c.id)
     groups = instances.join(instance_groups, instance_groups.c.instance_id == instances.c.id)
     devices = instances.join(block_devices, block_devices.c.instance_id == instances.c.id)
     return _Statements(
         rows=sa.select(*_COLUMNS).select_from(_FROM).where(*scope).order_by(instances.c.id),
+        ended=sa.select(*_COLUMNS)
+        .select_from(_FROM)
+        .where(instances.c.deleted_at > sa.bindparam("since"), *mine)
+        .order_by(instances.c.id),
         addresses=sa.select(fixed_ips.c.instance_id, fixed_ips.c.address, floating_ips.c.address)
         .select_from(fixed.outerjoin(floating_ips, floating_ips.c.fixed_ip_id == fixed_ips.c.id))
         .where(*scope)
@@ -264,6 +271,7 @@ def find(
     after: int = 0,
     limit: int | None = None,
     hidden_image: str = "",
+    ended_since: datetime | None = None,
 ) -> InstanceList:
     """Instances that the caller sees, by number.
 
@@ -272,6 +280,7 @@ def find(
     :param after: number of the last one of the page before
     :param limit: most rows
     :param hidden_image: image whose instances ordinary callers do not see
+    :param ended_since: also those that have ended after this moment
     """
     scope: dict[str, Any] = {} if context.is_admin else {"project": context.project_id}
     by_ids: bool | None = ids is not None
@@ -281,10 +290,15 @@ def find(
         scope["ids"] = list(ids)
     made = _statements(context.is_admin, by_ids, hidden_image)
     narrowed = bool(where) or after > 0 or limit is not None
-    query = made.rows
+    query, ended = made.rows, made.ended
     if narrowed:
         query = query.where(*where, instances.c.id > after).limit(limit)
+        ended = ended.where(*where, instances.c.id > after).limit(limit)
     found = InstanceList(rows=conn.execute(query, scope).all())
+    if ended_since is not None and (ids is None or len(found.rows) < len(ids)):
+        late = conn.execute(ended, {**scope, "since": ended_since}).all()
+        if late:
+            found.rows = sorted([*found.rows, *late], key=lambda row: row.id)[:limit]
     if not found.rows:
         return found
     if narrowed:

@@ -361,6 +361,7 @@ instances = Table(
     # The order of lists (creation) is the order of ids; one index serves lists of a project and of the whole cloud.
     Index(None, "project_id", "deleted", "id"),
     Index(None, "deleted", "id"),
+    Index("ix_instances_project_id_deleted_at", "project_id", "deleted_at"),
     Index(None, "reservation_id"),
     **_SEQUENCE,
 )

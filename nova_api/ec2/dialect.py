@@ -38,6 +38,8 @@ class Dialect:
     empty_times: bool
     #: DescribeInstances refuses unknown ids.
     unknown_instances_refused: bool
+    #: DescribeInstances still shows instances that have just ended, which today's waiters look for.
+    ended_instances_shown: bool
     #: Device mappings of instances: the volume's own status, rather than that of the attachment.
     device_status_is_volumes: bool
     #: Code and name of instances by vm_state; states that are not here are shown as they are, with code 0.
@@ -94,6 +96,7 @@ ESSEX = Dialect(
     group_id_is_name=True,
     empty_times=True,
     unknown_instances_refused=False,
+    ended_instances_shown=False,
     device_status_is_volumes=True,
     instance_states={
         "building": _PENDING,
@@ -129,6 +132,7 @@ MODERN = Dialect(
     group_id_is_name=False,
     empty_times=False,
     unknown_instances_refused=True,
+    ended_instances_shown=True,
     device_status_is_volumes=False,
     instance_states={
         "building": _PENDING,

@@ -81,7 +81,8 @@ def test_a_users_day(perf: Account, version: str) -> None:
     ec2.terminate_instances([instance.id])
     for _ in range(300):
         try:
-            if not ec2.get_all_reservations([instance.id]):
+            left = [i.state for r in ec2.get_all_reservations([instance.id]) for i in r.instances]
+            if set(left) <= {"terminated"}:
                 break
         except EC2ResponseError as error:
             assert error.error_code == "InvalidInstanceID.NotFound"

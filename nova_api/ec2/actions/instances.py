@@ -117,6 +117,7 @@ class InstanceActions:
             after=page.after,
             limit=page.limit,
             all_known=dialect.unknown_instances_refused,
+            ended=dialect.ended_instances_shown,
         )
         found.rows, token = page_of(page, found.rows, lambda row: row.id)
         answer: dict[str, object] = {"reservationSet": Markup(self._view(context, found, dialect).reservations())}

@@ -319,6 +319,7 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_instances_deleted_id"), "instances", ["deleted", "id"], unique=False)
     op.create_index(op.f("ix_instances_host"), "instances", ["host"], unique=False)
+    op.create_index("ix_instances_project_id_deleted_at", "instances", ["project_id", "deleted_at"], unique=False)
     op.create_index(
         op.f("ix_instances_project_id_deleted_id"), "instances", ["project_id", "deleted", "id"], unique=False
     )
@@ -647,6 +648,7 @@ def downgrade() -> None:
     op.drop_table("projects")
     op.drop_index(op.f("ix_instances_reservation_id"), table_name="instances")
     op.drop_index(op.f("ix_instances_project_id_deleted_id"), table_name="instances")
+    op.drop_index("ix_instances_project_id_deleted_at", table_name="instances")
     op.drop_index(op.f("ix_instances_host"), table_name="instances")
     op.drop_index(op.f("ix_instances_deleted_id"), table_name="instances")
     op.drop_table("instances")
