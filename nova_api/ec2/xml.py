@@ -95,9 +95,10 @@ def render(action: str, version: str, request_id: str, result: Any) -> bytes:
     :param version: as the client sent it; ends up in the namespace
     :param result: a dict, or True for ``<return>true</return>``
     """
+    # Braces are what parsers write around a namespace themselves; some cannot read one that has any.
+    space = escape(version).replace("{", "%7B").replace("}", "%7D")
     parts = [
-        f'{_HEAD}<{action}Response xmlns="http://ec2.amazonaws.com/doc/{escape(version)}/">'
-        f"<requestId>{request_id}</requestId>"
+        f'{_HEAD}<{action}Response xmlns="http://ec2.amazonaws.com/doc/{space}/"><requestId>{request_id}</requestId>'
     ]
     if result is True:
         parts.append("<return>true</return>")
