@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 from sqlalchemy.exc import IntegrityError
 
@@ -39,7 +40,7 @@ class SecurityGroups:
         filters: Sequence[tuple[str, Sequence[str]]] = (),
         after: int = 0,
         limit: int | None = None,
-    ) -> Sequence[tuple[Row[Any], list[Row[Any]]]]:
+    ) -> Sequence[tuple[Row[Any], Sequence[Row[Any]]]]:
         """Groups with their rules.
 
         :param names: of the caller's project; each must exist
@@ -48,15 +49,30 @@ class SecurityGroups:
         :raises SecurityGroupNotFound: an id does not exist
         """
         where = build(queries.FILTERS, filters)
+        with self.db.read() as conn:
+            if queries.by_name(conn, context.project_id, DEFAULT) is not None:
+                return self._listed(conn, context, names, ids, where, after, limit)
         self.ensure_default_exists(context)
         with self.db.read() as conn:
-            if names and not (ids or where or after or limit):
-                found: Sequence[Row[Any]] = self._by_names(conn, context, names)
-            else:
-                if names or ids:
-                    where.append(security_groups.c.id.in_(self.resolve(conn, context, names, ids)))
-                found = queries.find(conn, queries.owned(context), *where, after=after, limit=limit)
-            rules = queries.rules(conn, [row.id for row in found])
+            return self._listed(conn, context, names, ids, where, after, limit)
+
+    def _listed(
+        self,
+        conn: Connection,
+        context: RequestContext,
+        names: Sequence[str],
+        ids: Sequence[str],
+        where: Sequence[sa.ColumnElement[bool]],
+        after: int,
+        limit: int | None,
+    ) -> Sequence[tuple[Row[Any], Sequence[Row[Any]]]]:
+        if names and not (ids or where or after or limit):
+            found = self._by_names(conn, context, names)
+        else:
+            if names or ids:
+                where = [*where, security_groups.c.id.in_(self.resolve(conn, context, names, ids))]
+            found = queries.find(conn, queries.owned(context), *where, after=after, limit=limit)
+        rules = queries.rules(conn, [row.id for row in found])
         return [(row, rules.get(row.id, [])) for row in found]
 
     @staticmethod
