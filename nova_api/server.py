@@ -300,24 +300,31 @@ def _wait_dead(thread: Any) -> None:
         pass
 
 
-def wait_for_signal(*numbers: int) -> int:
-    """Sleep until the process gets one of the signals.
+class Signals:
+    """Signals that end the process; taken note of from the moment this is made.
 
     The hub sleeps in the kernel, which a Python-level handler does not end: the wake-up descriptor does.
-
-    :returns: the signal's number
     """
-    reader, writer = os.pipe()
-    os.set_blocking(writer, False)
-    os.set_blocking(reader, False)
-    signal.set_wakeup_fd(writer)
-    for number in numbers:
-        signal.signal(number, lambda _number, _frame: None)
-    while True:
-        eventlet.hubs.trampoline(reader, read=True)
-        for number in os.read(reader, 64):
-            if number in numbers:
-                return number
+
+    def __init__(self, *numbers: int) -> None:
+        self.numbers = numbers
+        self._reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        os.set_blocking(self._reader, False)
+        signal.set_wakeup_fd(writer)
+        for number in numbers:
+            signal.signal(number, lambda _number, _frame: None)
+
+    def wait(self) -> int:
+        """Sleep until one of the signals comes, or return at once when it has.
+
+        :returns: the signal's number
+        """
+        while True:
+            eventlet.hubs.trampoline(self._reader, read=True)
+            for number in os.read(self._reader, 64):
+                if number in self.numbers:
+                    return number
 
 
 def exit_now(status: int) -> NoReturn:

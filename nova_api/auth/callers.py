@@ -4,15 +4,20 @@ import ipaddress
 from collections.abc import Iterable
 from typing import Any
 
+from nova_api.errors import ConfigError
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def networks(texts: Iterable[str]) -> list[Network]:
     """Addresses and networks as an option names them.
 
-    :raises ValueError: one of them is neither
+    :raises ConfigError: one of them is neither
     """
-    return [ipaddress.ip_network(text, strict=False) for text in texts]
+    try:
+        return [ipaddress.ip_network(text, strict=False) for text in texts]
+    except ValueError as error:
+        raise ConfigError(f"trusted_proxies: {error}") from error
 
 
 def caller(environ: dict[str, Any], *, forwarded: bool, trusted: Iterable[Network]) -> str | None:

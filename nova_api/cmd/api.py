@@ -126,6 +126,7 @@ def _is_loopback(host: str) -> bool:
 
 def _run(config: Config, bootstrap_file: str | None) -> int:
     document = _read_bootstrap(bootstrap_file)
+    signals = server.Signals(signal.SIGTERM, signal.SIGINT)
     config.prepare_state()
     place = startup.start_log(config, "nova-api.log")
     listeners = server.Server(config.max_connections)
@@ -146,7 +147,7 @@ def _run(config: Config, bootstrap_file: str | None) -> int:
     _write_cloud(runtime, endpoints)
     _greet(runtime, endpoints, place)
     threading.Thread(target=runtime.policy.warm, name="warm-up", daemon=True).start()
-    number = server.wait_for_signal(signal.SIGTERM, signal.SIGINT)
+    number = signals.wait()
     log.info("stopping on %s", signal.Signals(number).name)
     listeners.stop(config.graceful_shutdown_timeout)
     nodes.stop_all(running, config.graceful_shutdown_timeout)

@@ -48,10 +48,10 @@ def _create(db: Database) -> None:
     """All tables at once: what the migrations would make, without loading them. Another process may do the same."""
 
     def work(tx: Any) -> None:
-        if sa.inspect(tx.conn).has_table(_VERSION.name):
+        _VERSION.create(tx.conn, checkfirst=True)
+        if tx.execute(sa.select(_VERSION.c.version_num)).first() is not None:
             return
         metadata.create_all(tx.conn)
-        _VERSION.create(tx.conn)
         tx.execute(sa.insert(_VERSION).values(version_num=HEAD))
 
     try:

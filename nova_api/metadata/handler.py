@@ -25,10 +25,7 @@ class MetadataRequestHandler:
         self.runtime = services or runtime.current()
         config = self.runtime.config
         self.forwarded = config.use_forwarded_for
-        try:
-            self.trusted = callers.networks(config.trusted_proxies)
-        except ValueError as error:
-            raise errors.ConfigError(f"trusted_proxies: {error}") from error
+        self.trusted = callers.networks(config.trusted_proxies)
 
     @classmethod
     def factory(cls, global_config: Mapping[str, str], **local_config: str) -> "MetadataRequestHandler":

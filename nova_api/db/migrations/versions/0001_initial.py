@@ -615,59 +615,36 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.drop_index(op.f("ix_floating_ips_project_id"), table_name="floating_ips")
-    op.drop_index(op.f("ix_floating_ips_pool_project_id_id"), table_name="floating_ips")
-    op.drop_table("floating_ips")
-    op.drop_index(op.f("ix_block_device_mapping_volume_id"), table_name="block_device_mapping")
-    op.drop_table("block_device_mapping")
-    op.drop_index(op.f("ix_snapshots_volume_id"), table_name="snapshots")
-    op.drop_index(op.f("ix_snapshots_project_id_deleted_id"), table_name="snapshots")
-    op.drop_table("snapshots")
-    op.drop_index(op.f("ix_fixed_ips_network_id_instance_id_reserved_id"), table_name="fixed_ips")
-    op.drop_index(op.f("ix_fixed_ips_instance_id"), table_name="fixed_ips")
-    op.drop_index(op.f("ix_fixed_ips_address"), table_name="fixed_ips")
-    op.drop_table("fixed_ips")
-    op.drop_index(op.f("ix_volumes_project_id_deleted_id"), table_name="volumes")
-    op.drop_index(op.f("ix_volumes_instance_id"), table_name="volumes")
-    op.drop_index(op.f("ix_volumes_host"), table_name="volumes")
-    op.drop_table("volumes")
-    op.drop_index(op.f("ix_virtual_interfaces_instance_id"), table_name="virtual_interfaces")
-    op.drop_table("virtual_interfaces")
-    op.drop_table("user_project_role_association")
-    op.drop_table("user_project_association")
-    op.drop_index(
-        op.f("ix_security_group_instance_association_security_group_id"),
-        table_name="security_group_instance_association",
-    )
-    op.drop_table("security_group_instance_association")
-    op.drop_table("instance_metadata")
-    op.drop_table("user_role_association")
-    op.drop_index(op.f("ix_security_group_rules_parent_group_id"), table_name="security_group_rules")
-    op.drop_index(op.f("ix_security_group_rules_group_id"), table_name="security_group_rules")
-    op.drop_table("security_group_rules")
-    op.drop_table("projects")
-    op.drop_index(op.f("ix_instances_reservation_id"), table_name="instances")
-    op.drop_index(op.f("ix_instances_project_id_deleted_id"), table_name="instances")
-    op.drop_index("ix_instances_project_id_deleted_at", table_name="instances")
-    op.drop_index(op.f("ix_instances_host"), table_name="instances")
-    op.drop_index(op.f("ix_instances_deleted_id"), table_name="instances")
-    op.drop_table("instances")
-    op.drop_table("image_properties")
-    op.drop_index(op.f("ix_auth_tokens_user_id"), table_name="auth_tokens")
-    op.drop_table("auth_tokens")
-    op.drop_index(op.f("ix_access_keys_user_id"), table_name="access_keys")
-    op.drop_table("access_keys")
-    op.drop_table("users")
-    op.drop_table("services")
-    op.drop_table("security_groups")
-    op.drop_table("quotas")
-    op.drop_table("project_locks")
-    op.drop_table("outbox")
-    op.drop_table("networks")
-    op.drop_table("key_pairs")
-    op.drop_table("instance_types")
-    op.drop_index(op.f("ix_images_project_id"), table_name="images")
-    op.drop_index(op.f("ix_images_deleted_is_public"), table_name="images")
-    op.drop_table("images")
-    op.drop_table("compute_nodes")
-    op.drop_table("client_tokens")
+    # Their indexes go with the tables; MariaDB would not let go of those that foreign keys need.
+    for name in (
+        "floating_ips",
+        "block_device_mapping",
+        "snapshots",
+        "fixed_ips",
+        "volumes",
+        "virtual_interfaces",
+        "user_project_role_association",
+        "user_project_association",
+        "security_group_instance_association",
+        "instance_metadata",
+        "user_role_association",
+        "security_group_rules",
+        "projects",
+        "instances",
+        "image_properties",
+        "auth_tokens",
+        "access_keys",
+        "users",
+        "services",
+        "security_groups",
+        "quotas",
+        "project_locks",
+        "outbox",
+        "networks",
+        "key_pairs",
+        "instance_types",
+        "images",
+        "compute_nodes",
+        "client_tokens",
+    ):
+        op.drop_table(name)
