@@ -82,12 +82,12 @@ def _within(found: sa.Select[Any]) -> sa.ColumnElement[bool]:
 def _by_state(values: Sequence[str]) -> sa.ColumnElement[bool]:
     """State names of today; a task that ends or stops the instance goes before its state."""
     options: list[sa.ColumnElement[bool]] = [sa.false()]
-    busy = {"shutting-down": "deleting", "stopping": "stopping"}
+    busy = {"shutting-down": "deleting", "stopping": "stopping", "pending": "starting"}
     idle = sa.or_(instances.c.task_state.is_(None), instances.c.task_state.not_in(list(busy.values())))
     for value in values:
         if value in busy:
             options.append(instances.c.task_state == busy[value])
-        elif value in _STATES:
+        if value in _STATES:
             options.append(sa.and_(instances.c.vm_state.in_(_STATES[value]), idle))
     return sa.or_(*options)
 

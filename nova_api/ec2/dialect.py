@@ -149,7 +149,7 @@ MODERN = Dialect(
         "rescued": _RUNNING,
         "error": _TERMINATED,
     },
-    task_states={"deleting": (32, "shutting-down"), "stopping": (64, "stopping")},
+    task_states={"deleting": (32, "shutting-down"), "stopping": (64, "stopping"), "starting": _PENDING},
     snapshot_states={"creating": "pending", "available": "completed", "deleting": "completed"},
     error_codes={
         "InvalidRequest": "InvalidAction",

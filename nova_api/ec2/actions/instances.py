@@ -207,9 +207,10 @@ class InstanceActions:
             items.append(
                 {
                     "instanceId": ids.instance_id(before.id),
+                    # libcloud takes the first name that it meets for the state the instance goes to.
+                    "currentState": current,
                     "previousState": _state(before, dialect),
                     "shutdownState": current,
-                    "currentState": current,
                 }
             )
         return {"instancesSet": items}
@@ -268,8 +269,8 @@ class InstanceActions:
             "instancesSet": [
                 {
                     "instanceId": ids.instance_id(state.id),
-                    "previousState": _state(state, dialect),
                     "currentState": current,
+                    "previousState": _state(state, dialect),
                 }
                 for state, current in now_
             ],
