@@ -7,7 +7,7 @@ from typing import Any
 from nova_api import errors, limits
 from nova_api.cloud.image import ImageQuery, ImageRecord, ImageSpec
 from nova_api.context import RequestContext
-from nova_api.ec2 import ids
+from nova_api.ec2 import blockdevices, ids
 from nova_api.ec2.dialect import ESSEX, Dialect
 from nova_api.ec2.paging import Page, page_of
 from nova_api.ec2.params import Boolean, Filter, Filters, Integer, ListOf, Struct, Text
@@ -16,25 +16,8 @@ from nova_api.ec2.table import ALL, SYSADMIN, Action
 _TYPE_NAMES = {"ami": "machine", "aki": "kernel", "ari": "ramdisk"}
 #: ``bucket/manifest``: both there, no leading slash, characters of a URL path (spec ec2.md 2.9).
 _LOCATION = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:@%-]+(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+\Z")
-_VIRTUAL = re.compile(r"(?:swap|ephemeral[0-9]+)\Z")
 
 _PERMISSION_CHANGE = ListOf(Struct({"Group": Text(), "UserId": Text()}))
-_DEVICE = Struct(
-    {
-        "DeviceName": Text(),
-        "VirtualName": Text(),
-        "NoDevice": Text(),
-        "Ebs": Struct(
-            {
-                "SnapshotId": Text(),
-                "VolumeSize": Integer(1, limits.MAX_VOLUME_GB),
-                "DeleteOnTermination": Boolean(),
-                "NoDevice": Text(),
-            }
-        ),
-    }
-)
-
 ACTIONS: tuple[Action, ...] = (
     Action(
         "DescribeImages",
@@ -81,7 +64,7 @@ ACTIONS: tuple[Action, ...] = (
             "KernelId": Text(),
             "RamdiskId": Text(),
             "RootDeviceName": Text(),
-            "BlockDeviceMapping": ListOf(_DEVICE, most=limits.MAX_BLOCK_DEVICES),
+            "BlockDeviceMapping": blockdevices.MAPPING,
         },
     ),
     Action("DeregisterImage", "deregister_image", SYSADMIN, {"ImageId": Text(required=True)}),
@@ -230,7 +213,7 @@ class ImageActions:
             ramdisk=ramdisk_id,
             architecture=architecture,
             root_device_name=root_device_name,
-            block_device_mapping=[_device_of(entry) for entry in block_device_mapping],
+            block_device_mapping=[blockdevices.recorded(blockdevices.device(entry)) for entry in block_device_mapping],
         )
         return {"imageId": _image_id(self.runtime.image.register(context, spec))}
 
@@ -348,69 +331,10 @@ def _image(image: ImageRecord, dialect: Dialect) -> dict[str, object]:
         shown["kernelId"] = ids.image_id(image.kernel_number, "aki")
     if image.ramdisk_number is not None:
         shown["ramdiskId"] = ids.image_id(image.ramdisk_number, "ari")
-    devices = _devices(image)
+    devices = blockdevices.of_image(image)
     if devices:
         shown["blockDeviceMapping"] = devices
     return shown | dialect.added({"creationDate": image.created_at, "virtualizationType": "hvm", "hypervisor": "xen"})
-
-
-def _devices(image: ImageRecord) -> list[dict[str, object]]:
-    """Virtual devices, then volumes; a volume at the same device takes the virtual one's place (spec ec2.md 4.9)."""
-    found: dict[str, dict[str, object] | None] = {}
-    for entry in image.mappings:
-        virtual = str(entry.get("virtual", ""))
-        if _VIRTUAL.match(virtual):
-            device = str(entry.get("device", ""))
-            device = device if device.startswith("/dev/") else f"/dev/{device}"
-            found[device] = {"virtualName": virtual, "deviceName": device}
-    for entry in image.block_device_mapping:
-        found[entry["device_name"]] = None if entry.get("no_device") else _mapped(entry)
-    return [device for device in found.values() if device]
-
-
-def _mapped(entry: Mapping[str, Any]) -> dict[str, object]:
-    shown: dict[str, object] = {"deviceName": entry["device_name"]}
-    if entry.get("virtual_name"):
-        shown["virtualName"] = entry["virtual_name"]
-    ebs: dict[str, object] = {}
-    if entry.get("snapshot_id"):
-        ebs["snapshotId"] = ids.snapshot_id(entry["snapshot_id"])
-    elif entry.get("volume_id"):
-        ebs["snapshotId"] = ids.volume_id(entry["volume_id"])
-    if ebs:
-        if entry.get("volume_size") is not None:
-            ebs["volumeSize"] = entry["volume_size"]
-        if entry.get("delete_on_termination") is not None:
-            ebs["deleteOnTermination"] = bool(entry["delete_on_termination"])
-        shown["ebs"] = ebs
-    return shown
-
-
-def _device_of(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """A decoded mapping as the catalogue keeps it.
-
-    :raises MissingParameter: no device name
-    :raises InvalidParameterValue: a snapshot id of another form
-    """
-    name = entry.get("device_name")
-    if not name:
-        raise errors.MissingParameter("BlockDeviceMapping.DeviceName")
-    ebs = entry.get("ebs") or {}
-    if "no_device" in entry or "no_device" in ebs or entry.get("virtual_name") == "NoDevice":
-        return {"device_name": name, "no_device": True}
-    made: dict[str, Any] = {"device_name": name}
-    if entry.get("virtual_name"):
-        made["virtual_name"] = entry["virtual_name"]
-    snapshot = ebs.get("snapshot_id")
-    if snapshot:
-        number = ids.parse(snapshot, "snap")
-        if number is None:
-            raise errors.InvalidParameterValue(f"Value ({snapshot}) for parameter snapshotId is invalid.")
-        made["snapshot_id"] = number
-        made["delete_on_termination"] = ebs.get("delete_on_termination", True)
-    if ebs.get("volume_size"):
-        made["volume_size"] = ebs["volume_size"]
-    return made
 
 
 _Shown = Callable[[ImageRecord, Dialect], dict[str, object]]
@@ -421,7 +345,7 @@ def _permission(image: ImageRecord, _dialect: Dialect) -> dict[str, object]:
 
 
 def _device_attribute(image: ImageRecord, dialect: Dialect) -> dict[str, object]:
-    devices = _devices(image)
+    devices = blockdevices.of_image(image)
     return {"blockDeviceMapping": devices} if devices or dialect.wrapped_attributes else {}
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from nova_api import errors, limits
 from nova_api.cloud.compute import InstanceDetail, InstanceState
-from nova_api.cloud.launch import Device, LaunchSpec
+from nova_api.cloud.launch import LaunchSpec
 from nova_api.context import RequestContext
 from nova_api.db.instance_lists import InstanceList
-from nova_api.ec2 import ids
+from nova_api.ec2 import blockdevices, ids
 from nova_api.ec2.dialect import ESSEX, Dialect
 from nova_api.ec2.instance_view import DEFAULT_ROOT, InstanceView
 from nova_api.ec2.paging import Page, page_of
@@ -26,21 +26,6 @@ _LIST = {
     "NextToken": Text(),
 }
 _SOME = {"InstanceId": ListOf(Text(), most=limits.MAX_IDS, required=True)}
-_DEVICE = Struct(
-    {
-        "DeviceName": Text(),
-        "VirtualName": Text(),
-        "NoDevice": Text(),
-        "Ebs": Struct(
-            {
-                "SnapshotId": Text(),
-                "VolumeSize": Integer(1, limits.MAX_VOLUME_GB),
-                "DeleteOnTermination": Boolean(),
-                "NoDevice": Text(),
-            }
-        ),
-    }
-)
 _COUNT = Integer(0, limits.MAX_INSTANCES_PER_CALL)
 
 ACTIONS: tuple[Action, ...] = (
@@ -74,7 +59,7 @@ ACTIONS: tuple[Action, ...] = (
             "SecurityGroup": ListOf(Text(), most=100),
             "SecurityGroupId": ListOf(Text(), most=100),
             "Placement": Struct({"AvailabilityZone": Text()}),
-            "BlockDeviceMapping": ListOf(_DEVICE, most=limits.MAX_BLOCK_DEVICES),
+            "BlockDeviceMapping": blockdevices.MAPPING,
             "DisableApiTermination": Boolean(),
             "InstanceInitiatedShutdownBehavior": Text(max=16),
             "ClientToken": Text(max=limits.MAX_CLIENT_TOKEN),
@@ -327,37 +312,10 @@ def _launch_spec(image_id: str, given: Mapping[str, Any]) -> LaunchSpec:
         zone=(given.get("placement") or {}).get("availability_zone") or None,
         groups=tuple(given.get("security_group") or ()),
         group_ids=tuple(given.get("security_group_id") or ()),
-        devices=tuple(_device(entry) for entry in given.get("block_device_mapping") or ()),
+        devices=tuple(blockdevices.device(entry) for entry in given.get("block_device_mapping") or ()),
         disable_terminate=bool(given.get("disable_api_termination")),
         shutdown_terminate=None if not behaviour else behaviour == "terminate",
         client_token=given.get("client_token") or None,
-    )
-
-
-def _device(entry: Mapping[str, Any]) -> Device:
-    """A mapping of the request; the device's name is looked at before anything is written (spec ec2.md 4.9)."""
-    name = entry.get("device_name")
-    if not name:
-        raise errors.MissingParameter("BlockDeviceMapping.DeviceName")
-    ebs = entry.get("ebs") or {}
-    virtual = entry.get("virtual_name") or None
-    if "no_device" in entry or "no_device" in ebs or virtual == "NoDevice":
-        return Device(name=name, no_device=True)
-    snapshot = volume = None
-    text = ebs.get("snapshot_id")
-    if text:
-        snapshot, volume = ids.parse(text, "snap"), ids.parse(text, "vol")
-        if snapshot is None and volume is None:
-            raise errors.InvalidParameterValue(f"Value ({text}) for parameter snapshotId is invalid.")
-    elif ebs.get("volume_size") and not virtual:
-        raise errors.MissingParameter("BlockDeviceMapping.Ebs.SnapshotId")
-    return Device(
-        name=name,
-        virtual_name=virtual,
-        snapshot=snapshot,
-        volume=volume,
-        size=ebs.get("volume_size"),
-        delete_on_termination=ebs.get("delete_on_termination"),
     )
 
 
