@@ -129,7 +129,6 @@ class Config:
     default_floating_pool: str = option("nova", "pool that addresses are allocated from")
     dhcp_domain: str = option("novalocal", "domain of instances' host names")
     network_size_limit: int = option(65536, "largest network nova-manage makes", unit="addresses", least=4)
-    allow_resize_to_same_host: bool = option(True, "a resize may stay on its host")
     reclaim_instance_interval: int = option(0, "how long deleted servers can be restored", unit="seconds", least=0)
     service_down_time: int = option(60, "silence after which a service counts as down", unit="seconds", least=1)
     report_interval: float = option(10.0, "how often a node reports", unit="seconds")

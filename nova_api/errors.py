@@ -141,13 +141,6 @@ class NotAuthorized(ApiError):
         super().__init__(message)
 
 
-class AdminRequired(NotAuthorized):
-    """For administrators only."""
-
-    def __init__(self) -> None:
-        super().__init__("User does not have admin privileges")
-
-
 class PolicyNotAuthorized(NotAuthorized):
     """The policy file says no."""
 
@@ -247,15 +240,6 @@ class FlavorNotFoundByName(NotFound):
         super().__init__(f"Instance type with name {name} could not be found.")
 
 
-class FlavorNotFound(NotFound):
-    """A flavor id that does not exist."""
-
-    code = "InstanceTypeNotFound"
-
-    def __init__(self, flavor_id: str) -> None:
-        super().__init__(f"Instance type {flavor_id} could not be found.")
-
-
 class FloatingIpNotFound(NotFound):
     """An address outside of the pools, or of another project."""
 
@@ -279,25 +263,11 @@ class NoMoreFixedIps(NotFound):
         super().__init__("Zero fixed ips available.")
 
 
-class FloatingPoolNotFound(NotFound):
-    """No pool of that name."""
-
-    def __init__(self, pool: str) -> None:
-        super().__init__(f"Floating ip pool {pool} not found.")
-
-
 class FixedIpNotFoundForInstance(NotFound):
     """An instance without an address."""
 
     def __init__(self, instance: str) -> None:
         super().__init__(f"Instance {instance} has zero fixed ips.")
-
-
-class FixedIpNotFoundForAddress(NotFound):
-    """No instance holds the address."""
-
-    def __init__(self, address: str) -> None:
-        super().__init__(f"Fixed ip not found for address {address}.")
 
 
 class ZoneNotFound(NotFound):

@@ -24,7 +24,6 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from nova_api import limits
@@ -216,19 +215,6 @@ class Protocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]  # eventlet ca
         stream = environ["wsgi.input"]
         stream.__class__ = BoundedInput
         return environ
-
-
-@dataclass(frozen=True, slots=True)
-class Door:
-    """An application and where it is reached.
-
-    :param port: 0 takes a free one
-    """
-
-    name: str
-    app: WsgiApplication
-    host: str
-    port: int
 
 
 class Server:

@@ -19,7 +19,7 @@ from nova_api.cloud.securitygroups import SecurityGroups
 from nova_api.cloud.volume import Volumes
 from nova_api.config import Config
 from nova_api.context import RequestContext
-from nova_api.db import flavors, instance_lists, services
+from nova_api.db import flavors, instance_lists
 from nova_api.db import instances as queries
 from nova_api.db.engine import Database, Transaction
 from nova_api.db.filters import build
@@ -200,11 +200,6 @@ class Compute:
         """All flavors."""
         with self.db.read() as conn:
             return flavors.every(conn)
-
-    def zone_of(self, host: str | None) -> str | None:
-        """The zone of a host."""
-        with self.db.read() as conn:
-            return services.zones_of_hosts(conn).get(host or "")
 
     def console_output(self, context: RequestContext, number: int, text: str) -> str:
         """The console text of an instance, from its node.

@@ -35,7 +35,7 @@ class Policy:
         self._lock = threading.Lock()
         self._rules: Any = None
         self._looked = 0.0
-        self._text, self._changed = self._read()
+        _, self._changed = self._read()
 
     def check(self, context: RequestContext, action: str, target: Mapping[str, Any] | None = None) -> None:
         """Refuse what the policy does not allow.

@@ -5,7 +5,6 @@ fails half way for the lock's sake. PostgreSQL and MariaDB run at READ COMMITTED
 """
 
 import logging
-import os
 import random
 import threading
 import time
@@ -158,14 +157,6 @@ def new_id(result: CursorResult[Any]) -> int:
     if key is None:
         raise LookupError("the statement was no insert of one row")
     return int(key[0])
-
-
-def sqlite_path(url: str) -> str | None:
-    """The file of a SQLite URL, None for any other database."""
-    parsed = sa.make_url(url)
-    if parsed.get_backend_name() != "sqlite" or not parsed.database:
-        return None
-    return os.path.abspath(parsed.database)
 
 
 def _worth_another_try(error: Exception) -> bool:

@@ -123,12 +123,6 @@ def every(conn: Connection) -> Sequence[Row[Any]]:
     return conn.execute(_SELECT.order_by(floating_ips.c.id)).all()
 
 
-def pool_exists(conn: Connection, pool: str) -> bool:
-    """Whether any address belongs to the pool."""
-    query = sa.select(floating_ips.c.id).where(floating_ips.c.pool == pool)
-    return conn.execute(query.limit(1)).first() is not None
-
-
 def create(tx: Transaction, cidr: str, pool: str, *, limit: int = 65536) -> int:
     """Add the addresses of a range to a pool; those that exist stay as they are.
 

@@ -154,7 +154,6 @@ MODERN = Dialect(
     error_codes={
         "InvalidRequest": "InvalidAction",
         "NotAuthorized": "UnauthorizedOperation",
-        "AdminRequired": "UnauthorizedOperation",
         "PolicyNotAuthorized": "UnauthorizedOperation",
         "ImageNotAuthorized": "AuthFailure",
         "KeystoneUnauthorized": "AuthFailure",

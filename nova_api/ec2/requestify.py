@@ -3,7 +3,7 @@
 import importlib
 from typing import Any
 
-from nova_api import errors
+from nova_api import errors, limits
 from nova_api.auth.signatures import SIGNATURE_PARAMETERS
 from nova_api.ec2.apirequest import APIRequest
 from nova_api.ec2.incoming import incoming
@@ -36,6 +36,8 @@ class Requestify(Layer):
         for name in ("Action", "Version"):
             if asked.first(name) is None:
                 raise errors.MissingParameter(name)
+        if len(asked.version) > limits.MAX_VERSION:
+            raise errors.InvalidParameterValue("The parameter Version is too long.")
         tree = tree_of(pair for pair in asked.arguments if pair[0] not in ("Action", "Version"))
         call = APIRequest(self.controller, asked.action, asked.version, tree, asked.dialect)
         environ["ec2.request"] = call
