@@ -30,17 +30,16 @@ from nova_api.db.models import (
 #: What is every instance's own comes first: the columns after it are the same for many rows, and rendered once.
 _OWN = (
     instances.c.id,
-    instances.c.uuid,
     instances.c.reservation_id,
     instances.c.hostname,
-    instances.c.created_at,
+    # As the driver gives it: a thousand times made for nothing but to be written out again cost a tenth of the answer.
+    sa.type_coerce(instances.c.created_at, sa.types.NullType()).label("created_at"),
     instances.c.launch_index,
 )
 OWN_COLUMNS = len(_OWN)
 _COLUMNS = (
     *_OWN,
     instances.c.project_id,
-    instances.c.user_id,
     instances.c.vm_state,
     instances.c.task_state,
     instances.c.image_number,

@@ -154,6 +154,10 @@ def _group_set(groups: tuple[tuple[int, str], ...], by_name: bool) -> str:
 
 
 @lru_cache(maxsize=4096)
-def milliseconds(value: datetime) -> str:
-    """``2011-02-21T20:14:10.634Z``; the rows' times are UTC."""
-    return f"{value.isoformat('T', 'milliseconds')[:23]}Z"
+def milliseconds(value: datetime | str) -> str:
+    """``2011-02-21T20:14:10.634Z``; the rows' times are UTC.
+
+    :param value: a time, or its text ``2011-02-21 20:14:10.634000`` as SQLite keeps it
+    """
+    text = value if isinstance(value, str) else value.isoformat(" ", "milliseconds")
+    return f"{text[:10]}T{text[11:23]}Z"
