@@ -35,3 +35,17 @@ MAX_BLOCK_DEVICES = 64  # block device mappings of one request
 MAX_VOLUME_GB = 16_384  # GB of one volume
 MAX_PERMISSIONS = 200  # rules in one authorize or revoke request
 MAX_DATABASE_ID = 2**63 - 1  # an EC2 id beyond this cannot name a row
+
+# -- OpenStack -------------------------------------------------------------------------------------
+MAX_XML_DEPTH = 32  # elements within each other in a request
+MAX_XML_NODES = 10_000  # elements of a request
+MAX_SERVER_NAME = 255  # characters
+MAX_NETWORKS = 64  # networks of one new server
+MAX_GROUPS = 100  # security groups of one new server
+MAX_FLAVOR_ID = 255  # characters
+MAX_ADMIN_PASSWORD = 255  # characters
+MAX_REGEX = 255  # characters of a pattern in a list's filter
+MAX_SCHEDULER_HINTS = 32  # hints of one request
+MAX_HINT_VALUES = 64  # values of one hint
+MAX_RATE_LIMIT_USERS = 10_000  # users whose request rates one process remembers
+MAX_TOKEN = 255  # characters of X-Auth-Token

@@ -26,6 +26,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
 )
 from sqlalchemy.dialects import mysql
 
@@ -199,6 +200,8 @@ compute_nodes = Table(
     Column("memory_mb", Integer, nullable=False),
     Column("local_gb", Integer, nullable=False),
     Column("hypervisor_type", String(64), nullable=False, default=""),
+    Column("hypervisor_hostname", String(255), nullable=True),
+    Column("maintenance", Boolean(name="maintenance"), nullable=False, default=False, server_default=false()),
     Column("updated_at", UtcDateTime, nullable=True),
     **_SEQUENCE,
 )
@@ -220,6 +223,39 @@ flavors = Table(
     UniqueConstraint("flavorid", "deleted"),
     CheckConstraint("memory_mb > 0 AND vcpus > 0 AND root_gb >= 0", name="sizes"),
     **_SEQUENCE,
+)
+flavor_extra_specs = Table(
+    "instance_type_extra_specs",
+    metadata,
+    Column("instance_type_id", ForeignKey("instance_types.id", ondelete="CASCADE"), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("value", String(255), nullable=False, default=""),
+    **_PLAIN,
+)
+aggregates = Table(
+    "aggregates",
+    metadata,
+    _id(),
+    Column("name", String(255), nullable=False, unique=True),
+    Column("availability_zone", String(255), nullable=False),
+    Column("operational_state", String(32), nullable=False, default="created"),
+    *_soft(),
+    **_SEQUENCE,
+)
+aggregate_hosts = Table(
+    "aggregate_hosts",
+    metadata,
+    Column("host", String(255), primary_key=True, comment="a host is in one aggregate at most"),
+    Column("aggregate_id", ForeignKey("aggregates.id", ondelete="CASCADE"), nullable=False, index=True),
+    **_PLAIN,
+)
+aggregate_metadata = Table(
+    "aggregate_metadata",
+    metadata,
+    Column("aggregate_id", ForeignKey("aggregates.id", ondelete="CASCADE"), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("value", String(255), nullable=False, default=""),
+    **_PLAIN,
 )
 
 # -- images ----------------------------------------------------------------------------------------------
@@ -357,6 +393,7 @@ instances = Table(
     Column("client_token", String(64), nullable=True),
     Column("fault_code", Integer, nullable=True),
     Column("fault_message", String(255), nullable=True),
+    Column("fault_at", UtcDateTime, nullable=True),
     *_soft(),
     # The order of lists (creation) is the order of ids; one index serves lists of a project and of the whole cloud.
     Index(None, "project_id", "deleted", "id"),
@@ -378,6 +415,58 @@ instance_groups = Table(
     metadata,
     Column("instance_id", ForeignKey("instances.id", ondelete="CASCADE"), primary_key=True),
     Column("security_group_id", ForeignKey("security_groups.id"), primary_key=True, index=True),
+    **_PLAIN,
+)
+#: Resizes and migrations: where an instance came from, and what it was.
+migrations = Table(
+    "migrations",
+    metadata,
+    _id(),
+    Column("instance_id", ForeignKey("instances.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("source_compute", String(255), nullable=False),
+    Column("dest_compute", String(255), nullable=False),
+    Column("status", String(32), nullable=False, comment="migrating, finished, confirmed, reverted, error"),
+    Column("old_instance_type_id", ForeignKey("instance_types.id"), nullable=False),
+    Column("new_instance_type_id", ForeignKey("instance_types.id"), nullable=False),
+    *_times(),
+    **_SEQUENCE,
+)
+#: What happened to an instance on its node, for administrators.
+instance_actions = Table(
+    "instance_actions",
+    metadata,
+    _id(),
+    Column("instance_id", ForeignKey("instances.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("action", String(255), nullable=False),
+    Column("error", Text, nullable=True),
+    Column("created_at", UtcDateTime, nullable=False, default=now),
+    **_SEQUENCE,
+)
+consoles = Table(
+    "consoles",
+    metadata,
+    _id(),
+    Column("instance_id", ForeignKey("instances.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("console_type", String(32), nullable=False),
+    Column("password", Text, nullable=False, comment="encrypted with the key of secret_key_file"),
+    Column("host", String(255), nullable=False, comment="the node that serves it"),
+    Column("public_hostname", String(255), nullable=False),
+    Column("port", Integer, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False, default=now),
+    UniqueConstraint("host", "port"),
+    **_SEQUENCE,
+)
+#: Tokens of consoles in a browser; they admit once, and not for long.
+console_tokens = Table(
+    "console_tokens",
+    metadata,
+    Column("token_hash", String(64), primary_key=True),
+    Column("instance_id", ForeignKey("instances.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("console_type", String(32), nullable=False),
+    Column("host", String(255), nullable=False),
+    Column("port", Integer, nullable=False),
+    Column("internal_access_path", String(255), nullable=True),
+    Column("expires_at", UtcDateTime, nullable=False),
     **_PLAIN,
 )
 #: ClientToken of RunInstances: which reservation a token made, and of what parameters.
@@ -455,6 +544,31 @@ snapshots = Table(
     Index(None, "project_id", "deleted", "id"),
     **_SEQUENCE,
 )
+volume_metadata = Table(
+    "volume_metadata",
+    metadata,
+    Column("volume_id", ForeignKey("volumes.id", ondelete="CASCADE"), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("value", String(255), nullable=False, default=""),
+    **_PLAIN,
+)
+volume_types = Table(
+    "volume_types",
+    metadata,
+    _id(),
+    Column("name", String(255), nullable=False),
+    *_soft(),
+    UniqueConstraint("name", "deleted"),
+    **_SEQUENCE,
+)
+volume_type_extra_specs = Table(
+    "volume_type_extra_specs",
+    metadata,
+    Column("volume_type_id", ForeignKey("volume_types.id", ondelete="CASCADE"), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("value", String(255), nullable=False, default=""),
+    **_PLAIN,
+)
 
 # -- networks ----------------------------------------------------------------------------------------------
 
@@ -513,6 +627,28 @@ floating_ips = Table(
     Column("updated_at", UtcDateTime, nullable=True),
     Index(None, "pool", "project_id", "id"),
     Index(None, "project_id"),
+    **_SEQUENCE,
+)
+dns_domains = Table(
+    "dns_domains",
+    metadata,
+    Column("domain", String(255), primary_key=True),
+    Column("scope", String(16), nullable=False, comment="public or private"),
+    Column("availability_zone", String(255), nullable=True),
+    Column("project_id", String(255), nullable=True),
+    Column("created_at", UtcDateTime, nullable=False, default=now),
+    **_PLAIN,
+)
+dns_entries = Table(
+    "dns_entries",
+    metadata,
+    _id(),
+    Column("domain", ForeignKey("dns_domains.domain", ondelete="CASCADE"), nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("address", String(39), nullable=False, index=True),
+    Column("dns_type", String(16), nullable=False, default="A"),
+    Column("created_at", UtcDateTime, nullable=False, default=now),
+    UniqueConstraint("domain", "name"),
     **_SEQUENCE,
 )
 
