@@ -54,7 +54,7 @@ class Config:
     host: str = option("node1", "name of this node in the services table and in topics")
 
     # -- doors
-    enabled_apis: Strings = option(("ec2", "metadata"), "doors that nova-api opens")
+    enabled_apis: Strings = option(("ec2", "osapi_compute", "metadata"), "doors that nova-api opens")
     api_paste_config: str = option("", "Paste file; empty: the shipped api-paste.ini")
     auth_strategy: str = option(
         "local",
@@ -117,6 +117,23 @@ class Config:
     ended_instances_seconds: int = option(
         3600, "how long clients of today still see an instance that has ended", unit="seconds", least=0
     )
+
+    # -- OpenStack
+    osapi_max_limit: int = option(1000, "most items of one page of a list", least=1)
+    osapi_compute_link_prefix: str = option("", "scheme and host of links to servers, flavors and images")
+    osapi_glance_link_prefix: str = option("", "scheme and host of links to the image service")
+    glance_host: str = option("", "host of the image service in links; empty: my_ip")
+    glance_port: int = option(9292, "port of the image service in links", least=1)
+    osapi_compute_extension: Strings = option(
+        ("nova_api.openstack.contrib:standard_extensions",),
+        "factories of extensions, module:callable; each is called with the extension manager",
+    )
+    osapi_extensions_path: str = option("", "folder with further extensions, one module each")
+    osapi_compute_ext_list: Strings = option((), "classes that select_extensions loads")
+    enable_instance_password: bool = option(True, "show the administrator password in the answer of a create")
+    password_length: int = option(12, "length of generated administrator passwords", unit="characters", least=4)
+    allow_instance_snapshots: bool = option(True, "let users make images of their servers")
+    allow_resize_to_same_host: bool = option(False, "let a resize stay on the host that the server is on")
 
     # -- the cloud
     default_instance_type: str = option("m1.small", "flavor of RunInstances without InstanceType")

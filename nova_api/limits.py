@@ -49,3 +49,4 @@ MAX_SCHEDULER_HINTS = 32  # hints of one request
 MAX_HINT_VALUES = 64  # values of one hint
 MAX_RATE_LIMIT_USERS = 10_000  # users whose request rates one process remembers
 MAX_TOKEN = 255  # characters of X-Auth-Token
+MAX_URL = 1024  # characters of the management URL that a token remembers

@@ -13,6 +13,7 @@ from typing import Any
 from nova_api import config as configuration
 from nova_api.auth.identity import Identity
 from nova_api.cloud.compute import Compute
+from nova_api.cloud.flavors import Flavors
 from nova_api.cloud.image import Images
 from nova_api.cloud.keypairs import KeyPairs
 from nova_api.cloud.metadata import Metadata
@@ -47,6 +48,7 @@ class Runtime:
     identity: Identity
     key_pairs: KeyPairs
     security_groups: SecurityGroups
+    flavors: Flavors
     network: Network
     volume: Volumes
     image: Images
@@ -90,6 +92,7 @@ def build(config: Config) -> Runtime:
         identity=Identity(db, config),
         key_pairs=key_pairs,
         security_groups=security_groups,
+        flavors=Flavors(db),
         network=network,
         volume=volumes,
         image=images,

@@ -24,6 +24,16 @@ WsgiApplication = Callable[[Environ, StartResponse], Iterable[bytes]]
 _STRATEGY_ALIASES = {"local": ("local", "deprecated"), "deprecated": ("deprecated", "local")}
 
 
+def decoded(path: str) -> str:
+    """A path of the environ, which carries its bytes as Latin-1, as text; empty when it is no UTF-8."""
+    if path.isascii():
+        return path
+    try:
+        return path.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return ""
+
+
 class Request(webob.Request):  # type: ignore[misc]  # webob carries no types
     """A request, with what the doors ask of it."""
 
@@ -169,10 +179,11 @@ class UrlMap:
                 environ["SCRIPT_NAME"] = environ.get("SCRIPT_NAME", "") + prefix
                 environ["PATH_INFO"] = path[len(prefix) :]
                 return application(environ, start_response)
-        return _not_found(start_response)
+        return not_found(start_response)
 
 
-def _not_found(start_response: StartResponse) -> Iterable[bytes]:
+def not_found(start_response: StartResponse) -> Iterable[bytes]:
+    """What 2012.1 sent for a path that nothing is mounted at."""
     body = b"404 Not Found\n\nThe resource could not be found.\n\n   "
     start_response("404 Not Found", [("Content-Type", "text/plain; charset=UTF-8"), ("Content-Length", str(len(body)))])
     return [body]
@@ -180,10 +191,15 @@ def _not_found(start_response: StartResponse) -> Iterable[bytes]:
 
 def urlmap_factory(loader: Any, global_config: Mapping[str, str], **local_config: str) -> UrlMap:
     """Paste composite factory: ``/prefix = application name`` lines."""
-    return UrlMap(
-        {
-            prefix: loader.get_app(name, global_conf=global_config)
-            for prefix, name in local_config.items()
-            if prefix.startswith("/")
-        }
-    )
+    return UrlMap(load_applications(loader, global_config, local_config))
+
+
+def load_applications(
+    loader: Any, global_config: Mapping[str, str], local_config: Mapping[str, str]
+) -> dict[str, WsgiApplication]:
+    """The applications that a section of a URL map names, by prefix."""
+    return {
+        prefix: loader.get_app(name, global_conf=global_config)
+        for prefix, name in local_config.items()
+        if prefix.startswith("/")
+    }

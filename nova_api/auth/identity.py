@@ -16,7 +16,7 @@ from nova_api.auth.secretbox import SecretBox
 from nova_api.config import Config
 from nova_api.db import identity as queries
 from nova_api.db.engine import Database, Transaction
-from nova_api.db.models import access_keys, global_roles, memberships, project_roles, projects, users
+from nova_api.db.models import access_keys, auth_tokens, global_roles, memberships, project_roles, projects, users
 
 _ALPHABET = string.ascii_letters + string.digits
 
@@ -35,6 +35,20 @@ class Credentials:
     project_id: str
     roles: tuple[str, ...]
     allowed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What a user is in a project.
+
+    :ivar exists: there is such a project; member: the user belongs to it
+    :ivar roles: active roles in the project
+    """
+
+    is_admin: bool
+    exists: bool
+    member: bool
+    roles: tuple[str, ...]
 
 
 class Identity:
@@ -66,26 +80,49 @@ class Identity:
         return self._judge(key, name, rows)
 
     def _judge(self, key: Row[Any], project: str, rows: Sequence[Row[Any]]) -> Credentials:
+        rights = self._rights(key.id, bool(key.is_admin), rows)
+        return Credentials(
+            user_id=key.id,
+            is_admin=rights.is_admin,
+            secret=self.box.open(key.secret),
+            project_id=project,
+            roles=rights.roles,
+            allowed=rights.exists and (rights.is_admin or rights.member),
+        )
+
+    def _rights(self, user: str, is_admin: bool, rows: Sequence[Row[Any]]) -> Rights:
         """Step 6 of the rule: a role is active when it is held globally and in the project."""
         found: dict[str, set[str]] = {"project": set(), "member": set(), "global": set(), "local": set()}
         for row in rows:
             found[row.kind].add(row.value)
         everywhere = found["global"]
-        is_admin = bool(key.is_admin) or bool(everywhere & (self.superuser_roles | self.global_roles))
+        is_admin = is_admin or bool(everywhere & (self.superuser_roles | self.global_roles))
         active = everywhere & (found["local"] | self.global_roles) & self.allowed_roles
-        if key.id in found["project"]:
+        if user in found["project"]:
             active = active | {"projectmanager"}
         roles = sorted(active)
         if is_admin and "admin" not in roles:
             roles.append("admin")
-        return Credentials(
-            user_id=key.id,
-            is_admin=is_admin,
-            secret=self.box.open(key.secret),
-            project_id=project,
-            roles=tuple(roles),
-            allowed=bool(found["project"]) and (is_admin or bool(found["member"])),
-        )
+        return Rights(is_admin, bool(found["project"]), bool(found["member"]), tuple(roles))
+
+    def rights(self, user: str, project: str, *, is_admin: bool = False) -> Rights:
+        """What a user is in a project.
+
+        :param is_admin: the user's own flag
+        """
+        with self.db.read() as conn:
+            return self._rights(user, is_admin, queries.rights(conn, user, project))
+
+    def user_of_key(self, access: str) -> str | None:
+        """The user that an access key belongs to."""
+        with self.db.read() as conn:
+            key = queries.key(conn, access)
+        return None if key is None else str(key.id)
+
+    def projects_of(self, user: str) -> Sequence[str]:
+        """The projects that a user is a member of, by name."""
+        with self.db.read() as conn:
+            return queries.projects_of(conn, user)
 
     # -- administration ----------------------------------------------------------------------------------
 
@@ -160,6 +197,7 @@ class Identity:
         def work(tx: Transaction) -> None:
             if not queries.remove(tx, projects, id=name):
                 raise errors.ProjectNotFound(name)
+            queries.remove(tx, auth_tokens, project_id=name)
 
         self.db.write(work)
 
@@ -200,6 +238,7 @@ class Identity:
             if not queries.remove(tx, memberships, user_id=user, project_id=project):
                 raise errors.ProjectNotFound(project)
             queries.remove(tx, project_roles, user_id=user, project_id=project)
+            queries.remove(tx, auth_tokens, user_id=user, project_id=project)
 
         self.db.write(work)
 
@@ -267,14 +306,17 @@ class Identity:
             return [(row.access_key, self.box.open(row.secret)) for row in queries.keys_of(conn, user)]
 
     def revoke_key(self, access: str) -> None:
-        """End an access key.
+        """End an access key, and the tokens of its user: any of them may have been got with it.
 
         :raises NotFound: there is no such key
         """
 
         def work(tx: Transaction) -> None:
-            if not queries.remove(tx, access_keys, access_key=access):
+            key = queries.key(tx.conn, access)
+            if key is None:
                 raise errors.NotFound(f"Access key {access} could not be found.")
+            queries.remove(tx, access_keys, access_key=access)
+            queries.remove(tx, auth_tokens, user_id=key.id)
 
         self.db.write(work)
 

@@ -140,8 +140,6 @@ def _load_image(tx: Transaction, image: Mapping[str, Any]) -> None:
     given = dict(image.get("properties", {}))
     values: dict[str, Any] = {column: given.pop(name) for name, column in _COLUMNS.items() if name in given}
     owners = [given.pop(name) for name in _OWNERS if name in given]
-    if given.get("image_state") == "available":
-        del given["image_state"]  # what the status says already
     values |= {
         "uuid": image["id"],
         "name": image["name"],

@@ -47,6 +47,7 @@ class DoorPlan:
 
 DOORS = {
     "ec2": DoorPlan("ec2", "ec2", "ec2_listen", "ec2_listen_port"),
+    "osapi_compute": DoorPlan("osapi_compute", "osapi_compute", "osapi_compute_listen", "osapi_compute_listen_port"),
     "metadata": DoorPlan("metadata", "metadata", "metadata_listen", "metadata_listen_port"),
 }
 
@@ -184,8 +185,12 @@ def _load(config: Config, name: str) -> Any:
 def _endpoints(config: Config, ports: dict[str, int]) -> dict[str, str]:
     """Addresses as clients use them, by the names of cloud.json."""
     host = f"[{config.my_ip}]" if ":" in config.my_ip else config.my_ip
-    paths = {"ec2": config.ec2_path, "metadata": ""}
-    made = {name: f"http://{host}:{port}{paths[name]}" for name, port in ports.items()}
+    paths = {
+        "ec2": {"ec2": config.ec2_path},
+        "osapi_compute": {"compute_v1.1": "/v1.1", "compute_v2": "/v2"},
+        "metadata": {"metadata": ""},
+    }
+    made = {name: f"http://{host}:{port}{path}" for door, port in ports.items() for name, path in paths[door].items()}
     # Images carry an 'alternate' link to the image service of 2012.1; nothing listens there.
     made["glance"] = f"http://{host}:9292"
     return made

@@ -19,6 +19,19 @@ def every(conn: Connection) -> Sequence[Row[Any]]:
     return conn.execute(_ALL).all()
 
 
+def find(conn: Connection, *, min_ram: int | None = None, min_disk: int | None = None) -> Sequence[Row[Any]]:
+    """Flavors by name.
+
+    :param min_ram: MB that they have at least; min_disk: GB of the root disk
+    """
+    query: sa.Select[Any] = sa.select(flavors).where(flavors.c.deleted == 0)
+    if min_ram is not None:
+        query = query.where(flavors.c.memory_mb >= min_ram)
+    if min_disk is not None:
+        query = query.where(flavors.c.root_gb >= min_disk)
+    return conn.execute(query.order_by(flavors.c.name)).all()
+
+
 def by_name(conn: Connection, name: str) -> Row[Any] | None:
     """The flavor with a name, such as ``m1.small``."""
     return conn.execute(_BY_NAME, {"name": name}).first()

@@ -1,13 +1,14 @@
 """Queries of users, projects, roles and access keys."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from nova_api.db.engine import Transaction
-from nova_api.db.models import access_keys, global_roles, memberships, project_roles, projects, users
+from nova_api.db.models import access_keys, auth_tokens, global_roles, memberships, project_roles, projects, users
 
 _KEY: sa.Select[Any] = (
     sa.select(access_keys.c.secret, users.c.id, users.c.is_admin)
@@ -27,7 +28,16 @@ _RIGHTS = sa.union_all(
         project_roles.c.user_id == sa.bindparam("user"), project_roles.c.project_id == sa.bindparam("project")
     ),
 )
-_PROJECTS_OF = sa.select(memberships.c.project_id).where(memberships.c.user_id == sa.bindparam("user")).limit(2)
+_PROJECTS_OF = (
+    sa.select(memberships.c.project_id)
+    .where(memberships.c.user_id == sa.bindparam("user"))
+    .order_by(memberships.c.project_id)
+)
+_TOKEN: sa.Select[Any] = (
+    sa.select(auth_tokens, users.c.is_admin)
+    .join_from(auth_tokens, users)
+    .where(auth_tokens.c.token_hash == sa.bindparam("hash"))
+)
 _PROJECT = sa.select(projects.c.id).where(projects.c.id == sa.bindparam("project"))
 
 
@@ -48,8 +58,23 @@ def project_exists(conn: Connection, project: str) -> bool:
 
 def only_project_of(conn: Connection, user: str) -> str | None:
     """The project of a user who is a member of exactly one."""
-    found = conn.execute(_PROJECTS_OF, {"user": user}).scalars().all()
+    found = conn.execute(_PROJECTS_OF.limit(2), {"user": user}).scalars().all()
     return found[0] if len(found) == 1 else None
+
+
+def projects_of(conn: Connection, user: str) -> Sequence[str]:
+    """The projects that a user is a member of, by name."""
+    return conn.execute(_PROJECTS_OF, {"user": user}).scalars().all()
+
+
+def token(conn: Connection, digest: str) -> Row[Any] | None:
+    """A token with ``is_admin`` of its user."""
+    return conn.execute(_TOKEN, {"hash": digest}).first()
+
+
+def drop_tokens_before(tx: Transaction, moment: datetime) -> None:
+    """Forget tokens that were issued before a moment."""
+    tx.execute(sa.delete(auth_tokens).where(auth_tokens.c.created_at < moment))
 
 
 def user(conn: Connection, name: str) -> Row[Any] | None:

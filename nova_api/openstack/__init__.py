@@ -9,7 +9,7 @@ import webob.exc
 from nova_api import wsgi as base
 from nova_api.openstack import wsgi
 from nova_api.openstack.faults import Fault, FaultWrapper
-from nova_api.wsgi import Environ, StartResponse
+from nova_api.wsgi import Environ, StartResponse, decoded
 
 __all__ = ["APIMapper", "APIRouter", "FaultWrapper", "ProjectMapper"]
 
@@ -85,7 +85,7 @@ class APIRouter(base.Router):
             ext_mgr = self.ExtensionManager()
         mapper = ProjectMapper()
         self.resources: dict[str, wsgi.Resource] = {}
-        self._setup_routes(mapper)
+        self._setup_routes(mapper, ext_mgr)
         self._setup_ext_routes(mapper, ext_mgr)
         self._setup_extensions(ext_mgr)
         super().__init__(mapper)
@@ -95,7 +95,7 @@ class APIRouter(base.Router):
         """Paste application factory; options are not looked at."""
         return cls()
 
-    def _setup_routes(self, mapper: ProjectMapper) -> None:
+    def _setup_routes(self, mapper: ProjectMapper, ext_mgr: Any) -> None:
         """Routes of the core resources: each API has its own."""
         raise NotImplementedError
 
@@ -126,7 +126,7 @@ class APIRouter(base.Router):
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         # Routes' own middleware would let ``?_method=DELETE`` make a GET delete, and takes any ending of an id for a
         # format (spec 11.1, 1; 1.4): the mapper is asked here instead.
-        path = environ.get("PATH_INFO", "")
+        path = decoded(environ.get("PATH_INFO", ""))
         while "//" in path:
             path = path.replace("//", "/")
         if path.endswith(_SUFFIXES):

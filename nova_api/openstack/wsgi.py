@@ -129,17 +129,39 @@ class ResponseObject:
 
     :param obj: what is shown; None for an answer without a body
     :param code: the status; the method's own without it
+    :param text: the same as JSON, for those who have written it already; ``obj`` is read from it when asked for
+    :param slaves: XML templates that are merged into the method's
     :param by_class: serializers that go before the method's
     """
 
-    def __init__(self, obj: Any, code: int | None = None, **by_class: Any) -> None:
-        self.obj = obj
+    def __init__(
+        self,
+        obj: Any = None,
+        code: int | None = None,
+        *,
+        text: str | None = None,
+        slaves: Sequence[xml.Template] = (),
+        **by_class: Any,
+    ) -> None:
+        self._obj, self._text = obj, text
         self._code, self._default_code = code, 200
         self.serializers: dict[str, Any] = by_class
         self.headers: dict[str, str] = {}
         self.media_class = "json"
         self._serializer: Any = None
-        self._slaves: list[Any] = []
+        self._slaves: list[Any] = list(slaves)
+
+    @property
+    def obj(self) -> Any:
+        """What is shown."""
+        if self._text is not None:
+            # From here on it may be changed: the text no longer counts.
+            self._obj, self._text = json.loads(self._text), None
+        return self._obj
+
+    @obj.setter
+    def obj(self, value: Any) -> None:
+        self._obj, self._text = value, None
 
     def __getitem__(self, name: str) -> str:
         return self.headers[name.lower()]
@@ -169,14 +191,18 @@ class ResponseObject:
 
     def body(self) -> bytes:
         """The answer as text."""
-        if self.obj is None:
+        if self._text is not None and self._serializer is None and self.media_class == "json":
+            return self._text.encode()
+        shown = self.obj
+        if shown is None:
             return b""
         if self._serializer is not None:
             made: Any = self._serializer() if inspect.isclass(self._serializer) else self._serializer
-            return bytes(made.serialize(self.obj, self._slaves) if self._slaves else made.serialize(self.obj))
+            merging = self._slaves and self.media_class == "xml"
+            return bytes(made.serialize(shown, self._slaves) if merging else made.serialize(shown))
         if self.media_class == "xml":
-            return xml.plain_document(self.obj)
-        return json.dumps(self.obj, default=str).encode()
+            return xml.plain_document(shown)
+        return json.dumps(shown, default=str).encode()
 
 
 # -- dispatch -----------------------------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""What things look like: documents of JSON out of rows."""
