@@ -173,7 +173,7 @@ class Config:
     rpc_response_timeout: float = option(60.0, "how long a call to a node may take", unit="seconds")
     control_exchange: str = option("nova", "AMQP exchange")
     rabbit_durable_queues: bool = option(True, "queues and exchange survive a restart of the broker")
-    embedded_nodes: bool = option(True, "run scheduler, compute, network, volume and cert inside nova-api")
+    embedded_nodes: bool = option(True, "run scheduler, compute, network, volume, cert and console inside nova-api")
     node_workers: int = option(64, "messages one service handles at a time", least=1)
     simulated_immediate: bool = option(False, "the simulated drivers take no time at all")
     simulated_boot_seconds: float = option(0.5, "how long a simulated instance boots", unit="seconds", least=0)
@@ -187,6 +187,12 @@ class Config:
     simulated_vcpus: int = option(1_000_000, "virtual CPUs of the simulated host", least=1)
     simulated_memory_mb: int = option(1_000_000_000, "memory of the simulated host", unit="MB", least=1)
     simulated_disk_gb: int = option(1_000_000_000, "disk of the simulated host", unit="GB", least=1)
+    console_public_hostname: str = option("", "host name that clients reach consoles under; empty: my_ip")
+    console_port_first: int = option(5900, "first port that a console node gives to consoles", least=1)
+    console_port_last: int = option(6899, "last port that it gives to them, up to 65535", least=1)
+    console_token_ttl: int = option(600, "how long a console URL can be opened", unit="seconds", least=1)
+    novncproxy_base_url: str = option("http://127.0.0.1:6080/vnc_auto.html", "where browsers reach the noVNC proxy")
+    xvpvncproxy_base_url: str = option("http://127.0.0.1:6081/console", "where clients reach the XVP VNC proxy")
 
     def in_state(self, name: str) -> str:
         """A path below ``state_path``."""

@@ -158,6 +158,13 @@ class ImageNotAuthorized(NotAuthorized):
         super().__init__(f"Not allowed to modify attributes for image {image_id}")
 
 
+class NotImageOwner(NotAuthorized):
+    """A change of somebody else's image."""
+
+    def __init__(self) -> None:
+        super().__init__("Not the image owner")
+
+
 class OperationNotPermitted(ApiError):
     """Termination of an instance that is protected against it."""
 
@@ -240,6 +247,13 @@ class FlavorNotFoundByName(NotFound):
         super().__init__(f"Instance type with name {name} could not be found.")
 
 
+class FlavorNotFound(NotFound):
+    """:param flavor_id: as the caller wrote it."""
+
+    def __init__(self, flavor_id: str) -> None:
+        super().__init__(f"Flavor {flavor_id} could not be found.")
+
+
 class FloatingIpNotFound(NotFound):
     """An address outside of the pools, or of another project."""
 
@@ -284,6 +298,13 @@ class NetworkNotFound(NotFound):
 
     def __init__(self, network: str) -> None:
         super().__init__(f"Network {network} could not be found.")
+
+
+class FixedIpInvalid(NotFound):
+    """An address outside of its network."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(f"Fixed IP address {address} is invalid.")
 
 
 class UserNotFound(NotFound):
@@ -418,6 +439,56 @@ class AddressAssociated(Conflict):
         super().__init__(f"Floating ip {address} is associated.")
 
 
+class FixedIpInUse(Conflict):
+    """An address that another server has, or that is kept for the network itself."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(f"Fixed IP address {address} is already in use.")
+
+
+class ServerState(Conflict):
+    """A server is in a state that does not admit an action.
+
+    :param action: as clients call it
+    :param attribute: ``vm_state`` or ``task_state``, whichever is in the way
+    """
+
+    def __init__(self, action: str, attribute: str, value: str | None) -> None:
+        self.action, self.attribute, self.value = action, attribute, value
+        if value is None:
+            super().__init__(f"Instance is in an invalid state for '{action}'")
+        else:
+            super().__init__(f"Cannot '{action}' while instance is in {attribute} {value}")
+
+
+class ServerWithoutHost(Conflict):
+    """An action that a node carries out, for a server that is on none."""
+
+    def __init__(self, action: str) -> None:
+        super().__init__(f"Cannot '{action}' while instance is on no host")
+
+
+class ServerLocked(Conflict):
+    """A server that an administrator has locked."""
+
+    def __init__(self, action: str) -> None:
+        super().__init__(f"Cannot '{action}' while instance is locked")
+
+
+class NotResized(ApiError):
+    """A confirmation of something that has not happened."""
+
+    def __init__(self) -> None:
+        super().__init__("Instance has not been resized.")
+
+
+class SameSize(ApiError):
+    """A resize to the size that the server has."""
+
+    def __init__(self) -> None:
+        super().__init__("Resize requires a change in size.")
+
+
 class ImageNotAvailable(Conflict):
     """An image that is not ready to boot from."""
 
@@ -471,6 +542,32 @@ class InstanceLimitExceeded(QuotaError):
 
     def __init__(self) -> None:
         super().__init__("InstanceLimitExceeded")
+
+
+class MetadataLimitExceeded(QuotaError):
+    """Metadata of a server: too many items, or too long."""
+
+    def __init__(self) -> None:
+        super().__init__("MetadataLimitExceeded")
+
+
+class ImageMetadataLimitExceeded(QuotaError):
+    """Metadata of an image: too many items, or too long."""
+
+    def __init__(self) -> None:
+        super().__init__("MetadataLimitExceeded")
+        self.message = "Image metadata limit exceeded"
+
+
+class OnsetFileLimitExceeded(QuotaError):
+    """Files for a new server: too many, a path or a content too long.
+
+    :param message: which of them
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__("OnsetFileLimitExceeded")
+        self.message = message
 
 
 class VolumeLimitExceeded(QuotaError):

@@ -49,4 +49,5 @@ MAX_SCHEDULER_HINTS = 32  # hints of one request
 MAX_HINT_VALUES = 64  # values of one hint
 MAX_RATE_LIMIT_USERS = 10_000  # users whose request rates one process remembers
 MAX_TOKEN = 255  # characters of X-Auth-Token
+MAX_IMAGE_PROPERTY = 4096  # characters of the value of an image property
 MAX_URL = 1024  # characters of the management URL that a token remembers

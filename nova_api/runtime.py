@@ -12,15 +12,19 @@ from typing import Any
 
 from nova_api import config as configuration
 from nova_api.auth.identity import Identity
+from nova_api.cloud.catalogue import Catalogue
 from nova_api.cloud.compute import Compute
 from nova_api.cloud.flavors import Flavors
 from nova_api.cloud.image import Images
+from nova_api.cloud.instance_images import InstanceImages
 from nova_api.cloud.keypairs import KeyPairs
 from nova_api.cloud.metadata import Metadata
 from nova_api.cloud.network import Network
 from nova_api.cloud.policy import Policy
 from nova_api.cloud.quota import Quotas
 from nova_api.cloud.securitygroups import SecurityGroups
+from nova_api.cloud.server_actions import ServerActions
+from nova_api.cloud.servers import Servers
 from nova_api.cloud.volume import Volumes
 from nova_api.cloud.zones import Zones
 from nova_api.config import Config
@@ -53,6 +57,10 @@ class Runtime:
     volume: Volumes
     image: Images
     compute: Compute
+    servers: Servers
+    server_actions: ServerActions
+    instance_images: InstanceImages
+    catalogue: Catalogue
     metadata: Metadata
     zones: Zones
 
@@ -80,7 +88,21 @@ def build(config: Config) -> Runtime:
     security_groups = SecurityGroups(db, quotas, outbox)
     network = Network(db, quotas, outbox, policy, config)
     volumes = Volumes(db, quotas, outbox, policy, config)
-    images = Images(db, outbox, policy, config)
+    images = Images(db, config)
+    compute = Compute(
+        db,
+        quotas,
+        outbox,
+        rpc,
+        policy,
+        config,
+        images=images,
+        key_pairs=key_pairs,
+        security_groups=security_groups,
+        volumes=volumes,
+        network=network,
+    )
+    servers = Servers(db, quotas, outbox, policy, config, compute.launcher)
     return Runtime(
         config=config,
         db=db,
@@ -96,19 +118,11 @@ def build(config: Config) -> Runtime:
         network=network,
         volume=volumes,
         image=images,
-        compute=Compute(
-            db,
-            quotas,
-            outbox,
-            rpc,
-            policy,
-            config,
-            images=images,
-            key_pairs=key_pairs,
-            security_groups=security_groups,
-            volumes=volumes,
-            network=network,
-        ),
+        compute=compute,
+        servers=servers,
+        server_actions=ServerActions(servers, images),
+        instance_images=InstanceImages(db, outbox, policy, quotas, images, servers),
+        catalogue=Catalogue(db, quotas),
         metadata=Metadata(db, config),
         zones=Zones(db, config),
     )

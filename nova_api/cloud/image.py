@@ -14,20 +14,15 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from nova_api import errors, limits
-from nova_api.cloud.policy import Policy
-from nova_api.cloud.quota import Quotas
 from nova_api.config import Config
 from nova_api.context import RequestContext, new_uuid
 from nova_api.db import images as queries
 from nova_api.db.engine import Database, Transaction
 from nova_api.db.filters import build
 from nova_api.db.models import images, now
-from nova_api.rpc.outbox import Outbox
 
 _EC2_ID = re.compile(r"(ami|aki|ari)-([0-9a-fA-F]{1,16})\Z")
 DEFAULT_ROOT = "/dev/sda1"
-_SNAPSHOT_STATES = ("active", "shutoff", "stopped")
-_LIVE_SNAPSHOT_STATES = (*_SNAPSHOT_STATES, "paused", "suspended", "rescued")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +59,7 @@ class ImageRecord:
     min_disk: int
     size: int
     checksum: str | None
+    instance_uuid: str | None
     created_at: datetime
     updated_at: datetime | None
     mappings: list[dict[str, Any]] = field(default_factory=list)
@@ -122,11 +118,8 @@ class ImageSpec:
 class Images:
     """The catalogue as a service."""
 
-    def __init__(
-        self, db: Database, outbox: Outbox, policy: Policy, config: Config, quotas: Quotas | None = None
-    ) -> None:
-        self.db, self.outbox, self.policy, self.config = db, outbox, policy, config
-        self.quotas = quotas or Quotas(config, db)
+    def __init__(self, db: Database, config: Config) -> None:
+        self.db, self.config = db, config
 
     # -- reading ---------------------------------------------------------------------------------------
 
@@ -142,7 +135,7 @@ class Images:
                 wanted = [self.resolve(conn, context, text).number for text in query.ids]
                 where.append(images.c.id.in_(wanted))
             rows = queries.find(conn, context, *where, after=query.after, limit=query.limit)
-            return self._records(conn, rows)
+            return records_of(conn, rows)
 
     @staticmethod
     def _narrowed(context: RequestContext, query: ImageQuery) -> Sequence[sa.ColumnElement[bool]]:
@@ -183,7 +176,7 @@ class Images:
             rows = ()
         if not rows:
             raise errors.ImageNotFound(text)
-        return self._records(conn, rows[:1])[0]
+        return records_of(conn, rows[:1])[0]
 
     def by_uuid(self, conn: Connection, context: RequestContext, uuid: str) -> ImageRecord:
         """An image by its UUID.
@@ -193,12 +186,7 @@ class Images:
         rows = queries.find(conn, context, images.c.uuid == uuid)
         if not rows:
             raise errors.ImageNotFound(uuid)
-        return self._records(conn, rows)[0]
-
-    @staticmethod
-    def _records(conn: Connection, rows: Sequence[Row[Any]]) -> Sequence[ImageRecord]:
-        free = queries.properties(conn, [row.id for row in rows])
-        return [_record(row, free.get(row.id, {})) for row in rows]
+        return records_of(conn, rows)[0]
 
     # -- changing --------------------------------------------------------------------------------------
 
@@ -247,15 +235,9 @@ class Images:
 
     def _own(self, conn: Connection, context: RequestContext, text: str) -> ImageRecord:
         image = self.resolve(conn, context, text)
-        if not context.is_admin and not self._is_owner(context, image):
+        if not context.is_admin and not is_owner(context, image):
             raise errors.ImageNotAuthorized(text)
         return image
-
-    @staticmethod
-    def _is_owner(context: RequestContext, image: ImageRecord) -> bool:
-        if image.project_id is not None:
-            return image.project_id == context.project_id
-        return image.user_id is not None and image.user_id == context.user_id
 
     def register(self, context: RequestContext, spec: ImageSpec) -> ImageRecord:
         """Record an image of the project.
@@ -269,14 +251,14 @@ class Images:
             ramdisk = self.resolve(tx.conn, context, spec.ramdisk) if spec.ramdisk else None
             self._check_snapshots(tx.conn, context, spec.block_device_mapping)
             values = {
-                **_owner(context),
+                **owner_of(context),
                 "name": spec.name,
                 "description": spec.description,
                 "location": spec.location,
                 "kernel_id": kernel.uuid if kernel else None,
                 "ramdisk_id": ramdisk.uuid if ramdisk else None,
                 "architecture": spec.architecture or "x86_64",
-                **_storage(spec.root_device_name, spec.block_device_mapping),
+                **storage_of(spec.root_device_name, spec.block_device_mapping),
             }
             return queries.insert(tx, values, {})
 
@@ -291,129 +273,31 @@ class Images:
             if number not in known:
                 raise errors.SnapshotNotFound(f"snap-{number:08x}")
 
-    # -- images of instances ---------------------------------------------------------------------------
 
-    def create_from_instance(
-        self,
-        context: RequestContext,
-        instance: int,
-        ec2_id: str,
-        *,
-        name: str,
-        description: str = "",
-        no_reboot: bool = False,
-    ) -> ImageRecord:
-        """Start making an image of an instance; the nodes finish it (spec ec2.md 4.10 CreateImage, fix).
+def records_of(conn: Connection, rows: Sequence[Row[Any]]) -> Sequence[ImageRecord]:
+    """Images out of rows, with their properties."""
+    free = queries.properties(conn, [row.id for row in rows])
+    return [_record(row, free.get(row.id, {})) for row in rows]
 
-        Volumes of the instance are snapshotted, in use or not; the image becomes available when all of it is there.
 
-        :param instance: number of the instance
-        :param ec2_id: its id as the caller wrote it
-        :param no_reboot: leave the instance running meanwhile
-        :raises InstanceNotFound: it is not the project's
-        :raises IncorrectInstanceState: it is busy, not placed yet, or neither running nor stopped
-        :raises SnapshotLimitExceeded: its volumes need more snapshots than the project may have
-        """
-        number = self.db.write(
-            lambda tx: self._start_image(tx, context, instance, ec2_id, name, description, no_reboot)
-        )
-        return self.get(context, f"ami-{number:08x}")
-
-    def _start_image(
-        self,
-        tx: Transaction,
-        context: RequestContext,
-        number: int,
-        ec2_id: str,
-        name: str,
-        description: str,
-        no_reboot: bool,
-    ) -> int:
-        left = self.quotas.left(tx, context.project_id or "", "snapshots")["snapshots"]
-        row = queries.instance_to_snapshot(tx.conn, number)
-        if row is None or not (context.is_admin or row.project_id == context.project_id):
-            raise errors.InstanceNotFound(ec2_id)
-        self.policy.check(context, "compute:snapshot", {"project_id": row.project_id})
-        states = _LIVE_SNAPSHOT_STATES if no_reboot else _SNAPSHOT_STATES
-        if row.host is None or not queries.start_snapshot(tx, row.id, states):
-            raise errors.IncorrectInstanceState(
-                f"The instance {ec2_id} is not in a state from which an image can be made."
-            )
-        devices = queries.devices(tx.conn, row.id)
-        if sum(1 for device in devices if device.volume_id) > left:
-            raise errors.SnapshotLimitExceeded
-        mapping = [self._snapshot_device(tx, context, device) for device in devices if device.volume_id]
-        image_uuid = new_uuid()
-        values = {
-            **_owner(context),
-            "uuid": image_uuid,
-            "name": name,
-            "description": description,
-            "status": "saving",
-            "progress": 0,
-            "kernel_id": row.kernel_id or None,
-            "ramdisk_id": row.ramdisk_id or None,
-            "architecture": row.architecture,
-            "instance_uuid": row.uuid,
-            "mappings": self._inherited_mappings(tx.conn, context, row, devices),
-            **_storage(row.root_device_name, mapping),
-        }
-        image = queries.insert(tx, values, {"image_type": "snapshot"})
-        self.outbox.cast(
-            tx,
-            context,
-            f"compute.{row.host}",
-            "snapshot_instance",
-            instance_uuid=row.uuid,
-            image_id=image_uuid,
-            image_type="snapshot",
-            backup_type=None,
-            rotation=None,
-            restart=not no_reboot,
-        )
-        return image
-
-    @staticmethod
-    def _snapshot_device(tx: Transaction, context: RequestContext, device: Row[Any]) -> dict[str, Any]:
-        snapshot = queries.insert_volume_snapshot(
-            tx,
-            {
-                "uuid": new_uuid(),
-                "user_id": context.user_id,
-                "project_id": context.project_id,
-                "volume_id": device.volume_id,
-                "volume_size": device.size,
-                "status": "creating",
-                "progress": "0%",
-            },
-        )
-        return {
-            "device_name": device.device_name,
-            "snapshot_id": snapshot,
-            "volume_size": device.size,
-            "delete_on_termination": bool(device.delete_on_termination),
-        }
-
-    @staticmethod
-    def _inherited_mappings(
-        conn: Connection, context: RequestContext, row: Row[Any], devices: Sequence[Row[Any]]
-    ) -> str:
-        """The source image's swap and ephemeral devices that the instance really has."""
-        source = queries.find(conn, context.elevated(), images.c.uuid == row.image_ref) if row.image_ref else ()
-        held = {device.virtual_name for device in devices if device.virtual_name}
-        entries = json.loads(source[0].mappings) if source else []
-        return json.dumps([entry for entry in entries if entry.get("virtual") in held | {"root", "ami"}])
+def is_owner(context: RequestContext, image: ImageRecord) -> bool:
+    """Whether an image is the caller's project's, or without one the caller's own."""
+    if image.project_id is not None:
+        return image.project_id == context.project_id
+    return image.user_id is not None and image.user_id == context.user_id
 
 
 def _self(context: RequestContext, who: str) -> str | None:
     return context.project_id if who == "self" else who
 
 
-def _owner(context: RequestContext) -> dict[str, Any]:
+def owner_of(context: RequestContext) -> dict[str, Any]:
+    """Columns of a new image: whose it is."""
     return {"uuid": new_uuid(), "user_id": context.user_id, "project_id": context.project_id}
 
 
-def _storage(root: str | None, mapping: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def storage_of(root: str | None, mapping: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Columns of a new image: what its devices are."""
     on_volume = any(
         entry.get("device_name") == (root or DEFAULT_ROOT)
         and (entry.get("snapshot_id") or entry.get("volume_id"))
@@ -461,6 +345,7 @@ def _record(row: Row[Any], properties: dict[str, str]) -> ImageRecord:
         min_disk=row.min_disk,
         size=row.size,
         checksum=row.checksum,
+        instance_uuid=row.instance_uuid,
         created_at=row.created_at,
         updated_at=row.updated_at,
         mappings=json.loads(row.mappings),

@@ -4,96 +4,32 @@
 request left a row that counted against the quota.)
 """
 
-import hashlib
-import json
+import re
 import secrets
 import string
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy.engine import Row
-
-from nova_api import errors, limits
-from nova_api.cloud.image import DEFAULT_ROOT, ImageRecord, Images
+from nova_api import errors
+from nova_api.cloud.image import DEFAULT_ROOT, Images
 from nova_api.cloud.keypairs import KeyPairs
+from nova_api.cloud.launch_plan import Device, LaunchSpec, Plan, Planner, ServerSpec
 from nova_api.cloud.policy import Policy
 from nova_api.cloud.quota import Quotas
 from nova_api.cloud.securitygroups import SecurityGroups
 from nova_api.config import Config
 from nova_api.context import RequestContext, new_uuid
-from nova_api.db import flavors, services, volumes
 from nova_api.db import instances as queries
+from nova_api.db import volumes
 from nova_api.db.engine import Transaction
 from nova_api.db.models import now
 from nova_api.rpc.outbox import Outbox
 
+__all__ = ["Device", "LaunchSpec", "Launcher", "ServerSpec"]
+
 _ALPHABET = string.digits + string.ascii_lowercase
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Device:
-    """A block device of a new instance."""
-
-    name: str
-    virtual_name: str | None = None
-    snapshot: int | None = None
-    volume: int | None = None
-    size: int | None = None
-    no_device: bool = False
-    delete_on_termination: bool | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LaunchSpec:
-    """What a caller wants to run.
-
-    :ivar image: id or name as the caller wrote it; kernel and ramdisk likewise
-    :ivar least: instances without which the request fails; most: how many are wanted
-    :ivar flavor: None takes the configured default
-    :ivar zone: ``zone``, or ``zone:host`` for administrators
-    :ivar shutdown_terminate: None decides by the devices
-    """
-
-    image: str
-    least: int = 1
-    most: int = 1
-    flavor: str | None = None
-    key_name: str | None = None
-    user_data: str = ""
-    kernel: str | None = None
-    ramdisk: str | None = None
-    zone: str | None = None
-    groups: Sequence[str] = ()
-    group_ids: Sequence[str] = ()
-    devices: Sequence[Device] = ()
-    disable_terminate: bool = False
-    shutdown_terminate: bool | None = None
-    client_token: str | None = None
-
-    @property
-    def fingerprint(self) -> str:
-        """What two requests with one client token must have in common."""
-        text = json.dumps(asdict(self), sort_keys=True, default=list)
-        return hashlib.sha256(text.encode()).hexdigest()
-
-
-@dataclass(slots=True)
-class _Plan:
-    """What the checks of a launch have found out."""
-
-    image: ImageRecord
-    kernel: ImageRecord | None
-    ramdisk: ImageRecord | None
-    flavor: Row[Any]
-    zone: str | None
-    host: str | None
-    devices: list[Device]
-    count: int = 0
-    key: Row[Any] | None = None
-    groups: Sequence[int] = ()
-    volumes: dict[str, Row[Any]] = field(default_factory=dict)
+_NO_HOST_NAME = re.compile(r"[^\w.-]+", re.ASCII)
 
 
 class Launcher:
@@ -110,8 +46,15 @@ class Launcher:
         key_pairs: KeyPairs,
         security_groups: SecurityGroups,
     ) -> None:
-        self.quotas, self.outbox, self.policy, self.config = quotas, outbox, policy, config
-        self.images, self.key_pairs, self.security_groups = images, key_pairs, security_groups
+        self.outbox, self.config = outbox, config
+        self.planner = Planner(
+            quotas=quotas,
+            policy=policy,
+            config=config,
+            images=images,
+            key_pairs=key_pairs,
+            security_groups=security_groups,
+        )
 
     def launch(self, tx: Transaction, context: RequestContext, spec: LaunchSpec) -> list[int]:
         """Make the rows and tell the scheduler.
@@ -127,95 +70,12 @@ class Launcher:
                         "The client token was used for a request with other parameters."
                     )
                 return queries.of_reservation(tx.conn, known.reservation_id)
-        plan = self._plan(tx, context, spec)
+        plan = self.planner.plan(tx, context, spec)
         return self._write(tx, context, spec, plan)
-
-    # -- looking ---------------------------------------------------------------------------------------
-
-    def _plan(self, tx: Transaction, context: RequestContext, spec: LaunchSpec) -> _Plan:
-        """All checks, in the order of 2012.1."""
-        conn = tx.conn
-        kernel = self._boot_image(tx, context, spec.kernel)
-        ramdisk = self._boot_image(tx, context, spec.ramdisk)
-        image = self.images.resolve(conn, context, spec.image)
-        if image.state != "available":
-            raise errors.ImageNotAvailable
-        kernel = kernel or self._image_part(tx, context, image.kernel_id, spec.kernel)
-        ramdisk = ramdisk or self._image_part(tx, context, image.ramdisk_id, spec.ramdisk)
-        name = spec.flavor or self.config.default_instance_type
-        flavor = flavors.by_name(conn, name)
-        if flavor is None:
-            raise errors.FlavorNotFoundByName(name)
-        self.policy.check(context, "compute:create")
-        zone, host = self._place(tx, context, spec.zone)
-        plan = _Plan(image, kernel, ramdisk, flavor, zone, host, _merged(image, flavor, spec.devices))
-        self._check_storage(tx, context, spec, plan)
-        plan.count = self._count(tx, context, spec, plan)
-        if image.min_ram > flavor.memory_mb or (image.min_disk > flavor.root_gb and flavor.root_gb):
-            raise errors.ImageTooLarge(f"The instance type {name} is too small for the image {spec.image}.")
-        default = self.security_groups.ensure_default(tx, context)
-        if spec.key_name:
-            plan.key = self.key_pairs.get(conn, context, spec.key_name)
-        named = self.security_groups.resolve(conn, context, spec.groups, spec.group_ids)
-        plan.groups = named or [default]
-        return plan
-
-    def _boot_image(self, tx: Transaction, context: RequestContext, text: str | None) -> ImageRecord | None:
-        if not text or text == self.config.null_kernel:
-            return None
-        return self.images.resolve(tx.conn, context, text)
-
-    def _image_part(
-        self, tx: Transaction, context: RequestContext, uuid: str | None, given: str | None
-    ) -> ImageRecord | None:
-        """Kernel or ramdisk that the image itself names."""
-        if not uuid or given == self.config.null_kernel or uuid == self.config.null_kernel:
-            return None
-        return self.images.by_uuid(tx.conn, context, uuid)
-
-    def _place(self, tx: Transaction, context: RequestContext, text: str | None) -> tuple[str | None, str | None]:
-        zone, _, host = (text or self.config.default_schedule_zone or "").partition(":")
-        if zone and not services.zone_exists(tx.conn, zone):
-            raise errors.ZoneNotFound(zone)
-        return zone or None, (host or None) if context.is_admin else None
-
-    def _check_storage(self, tx: Transaction, context: RequestContext, spec: LaunchSpec, plan: _Plan) -> None:
-        """Volumes and snapshots must be the caller's: the ids were once passed on unseen (CVE-2013-0208)."""
-        for device in plan.devices:
-            if device.volume is not None:
-                rows = volumes.find_volumes(tx.conn, context, volumes.volume_is(device.volume))
-                if not rows:
-                    raise errors.VolumeNotFound(f"vol-{device.volume:08x}")
-                if rows[0].status != "available" or spec.most > 1:
-                    raise errors.IncorrectState(f"Volume vol-{device.volume:08x} cannot be attached.")
-                plan.volumes[device.name] = rows[0]
-            elif device.snapshot is not None:
-                rows = volumes.find_snapshots(tx.conn, context, volumes.snapshot_is(device.snapshot))
-                if not rows:
-                    raise errors.SnapshotNotFound(f"snap-{device.snapshot:08x}")
-                if rows[0].status != "available":
-                    raise errors.IncorrectState(f"Snapshot snap-{device.snapshot:08x} is not available.")
-                plan.volumes[device.name] = rows[0]
-
-    def _count(self, tx: Transaction, context: RequestContext, spec: LaunchSpec, plan: _Plan) -> int:
-        """How many instances the quota admits, between least and most."""
-        project, flavor = context.project_id or "", plan.flavor
-        left = self.quotas.left(tx, project, "instances", "cores", "ram", "volumes", "gigabytes")
-        room = [left["instances"], left["cores"] // flavor.vcpus, left["ram"] // flavor.memory_mb]
-        count = int(min(spec.most, *room))
-        if count < spec.least:
-            raise errors.InstanceLimitExceeded
-        made = [device for device in plan.devices if device.snapshot is not None]
-        size = sum(device.size or plan.volumes[device.name].volume_size for device in made)
-        if len(made) * count > left["volumes"]:
-            raise errors.VolumeLimitExceeded
-        if size * count > left["gigabytes"]:
-            raise errors.VolumeSizeTooLarge
-        return count
 
     # -- writing ---------------------------------------------------------------------------------------
 
-    def _write(self, tx: Transaction, context: RequestContext, spec: LaunchSpec, plan: _Plan) -> list[int]:
+    def _write(self, tx: Transaction, context: RequestContext, spec: LaunchSpec, plan: Plan) -> list[int]:
         reservation = "r-" + "".join(secrets.choice(_ALPHABET) for _ in range(8))
         if spec.client_token:
             queries.put_client_token(tx, context.project_id, spec.client_token, spec.fingerprint, reservation)
@@ -223,13 +83,16 @@ class Launcher:
         common = self._columns(context, spec, plan, reservation)
         each = [{"uuid": uuid, "launch_index": at} for at, uuid in enumerate(uuids)]
         numbers = queries.insert(tx, common, each)
-        queries.name_by_number(tx, reservation)
+        if spec.server is None:
+            queries.name_by_number(tx, reservation)
+        else:
+            queries.add_metadata(tx, numbers, spec.server.metadata)
         queries.put_into_groups(tx, numbers, plan.groups)
         self._write_devices(tx, context, plan, numbers)
         self._tell_scheduler(tx, context, spec, plan, uuids, common)
         return numbers
 
-    def _columns(self, context: RequestContext, spec: LaunchSpec, plan: _Plan, reservation: str) -> dict[str, Any]:
+    def _columns(self, context: RequestContext, spec: LaunchSpec, plan: Plan, reservation: str) -> dict[str, Any]:
         image, flavor = plan.image, plan.flavor
         terminate = spec.shutdown_terminate
         root = image.root_device_name
@@ -267,9 +130,10 @@ class Launcher:
             "client_token": spec.client_token,
             "created_at": now(),
             "deleted": 0,
+            **_server_columns(spec.server),
         }
 
-    def _write_devices(self, tx: Transaction, context: RequestContext, plan: _Plan, numbers: Sequence[int]) -> None:
+    def _write_devices(self, tx: Transaction, context: RequestContext, plan: Plan, numbers: Sequence[int]) -> None:
         rows = []
         for number in numbers:
             for device in plan.devices:
@@ -290,7 +154,7 @@ class Launcher:
         queries.add_devices(tx, rows)
 
     def _volume_of(
-        self, tx: Transaction, context: RequestContext, plan: _Plan, device: Device, number: int
+        self, tx: Transaction, context: RequestContext, plan: Plan, device: Device, number: int
     ) -> int | None:
         """The volume at a device: one that exists, or a new one that the nodes make of the snapshot."""
         found = plan.volumes.get(device.name)
@@ -320,14 +184,17 @@ class Launcher:
         tx: Transaction,
         context: RequestContext,
         spec: LaunchSpec,
-        plan: _Plan,
+        plan: Plan,
         uuids: Sequence[str],
         columns: Mapping[str, Any],
     ) -> None:
         """One message for the whole reservation, in the shape of 2012.1 (spec ec2.md 6.2)."""
+        server = spec.server
         left_out = ("user_data", "key_data", "created_at", "deleted")
         properties = {name: value for name, value in columns.items() if name not in left_out}
         properties |= {"launch_time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), "locked": False}
+        if server is not None:
+            properties["metadata"] = dict(server.metadata)
         if len(uuids) == 1:
             properties["uuid"] = uuids[0]
         flavor = plan.flavor
@@ -355,45 +222,33 @@ class Launcher:
             "run_instance",
             topic="compute",
             request_spec=request,
-            admin_password=None,
-            injected_files=None,
-            requested_networks=None,
+            admin_password=server.admin_password if server else None,
+            injected_files=[list(one) for one in server.files] if server and server.files else None,
+            requested_networks=None
+            if server is None or server.networks is None
+            else [list(n) for n in server.networks],
             is_first_time=True,
-            filter_properties={"force_hosts": [plan.host] if plan.host else [], "scheduler_hints": None},
+            filter_properties={
+                "force_hosts": [plan.host] if plan.host else [],
+                "scheduler_hints": server.hints if server else None,
+            },
         )
 
 
-def _merged(image: ImageRecord, flavor: Row[Any], asked: Sequence[Device]) -> list[Device]:
-    """The devices of image and request; later ones take the place of earlier ones with the same name."""
-    found: dict[str, Device] = {}
-    for entry in image.mappings:
-        virtual = str(entry.get("virtual", ""))
-        size = _virtual_size(virtual, flavor)
-        if size:
-            name = str(entry.get("device", ""))
-            name = name if name.startswith("/dev/") else f"/dev/{name}"
-            found[name] = Device(name=name, virtual_name=virtual, size=size)
-    for entry in image.block_device_mapping:
-        found[entry["device_name"]] = Device(
-            name=entry["device_name"],
-            virtual_name=entry.get("virtual_name"),
-            snapshot=entry.get("snapshot_id"),
-            size=entry.get("volume_size"),
-            no_device=bool(entry.get("no_device")),
-            delete_on_termination=entry.get("delete_on_termination"),
-        )
-    for device in asked:
-        for name, other in list(found.items()):
-            if device.virtual_name and other.virtual_name == device.virtual_name:
-                del found[name]  # a virtual device exists once per instance
-        found[device.name] = device
-    if len(found) > limits.MAX_BLOCK_DEVICES:
-        raise errors.InvalidParameterValue(f"An instance has at most {limits.MAX_BLOCK_DEVICES} block devices.")
-    return list(found.values())
+def _server_columns(server: ServerSpec | None) -> dict[str, Any]:
+    if server is None:
+        return {}
+    return {
+        "display_name": server.name,
+        "display_description": server.name,
+        "hostname": host_name(server.name),
+        "access_ip_v4": server.access_ip_v4,
+        "access_ip_v6": server.access_ip_v6,
+        "config_drive": server.config_drive,
+        "auto_disk_config": server.auto_disk_config,
+    }
 
 
-def _virtual_size(virtual: str, flavor: Row[Any]) -> int:
-    """GB of a virtual device: what the flavor has for it."""
-    if virtual == "swap":
-        return int(flavor.swap)
-    return int(flavor.ephemeral_gb) if virtual == "ephemeral0" else 0
+def host_name(name: str) -> str:
+    """A server's name as its system can bear it."""
+    return _NO_HOST_NAME.sub("", re.sub(r"[ _]", "-", name)).lower().strip(".-")[:63]

@@ -82,6 +82,10 @@ class Quotas:
             for name in resources
         }
 
+    def limits_in(self, tx: Transaction, project_id: str) -> dict[str, int]:
+        """:meth:`limits` inside of a transaction."""
+        return self._merged(queries.limits(tx.conn, project_id))
+
     def key_pairs_left(self, tx: Transaction, project_id: str, user_id: str) -> float:
         """How many key pairs a user may still make; the limit is the project's, the count the user's."""
         queries.lock(tx, f"user:{user_id}")

@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.sql import Executable
 
 from nova_api import errors
+from nova_api.db.patterns import sqlite_regexp
 
 T = TypeVar("T")
 Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]]
@@ -94,6 +95,7 @@ class Database:
             cursor.execute("PRAGMA foreign_keys=ON")
             cursor.execute("PRAGMA temp_store=MEMORY")
             cursor.close()
+            connection.create_function("regexp", 2, sqlite_regexp, deterministic=True)
 
         @event.listens_for(self.engine, "begin")
         def on_begin(conn: Connection) -> None:

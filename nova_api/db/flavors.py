@@ -42,6 +42,11 @@ def by_flavorid(conn: Connection, flavorid: str) -> Row[Any] | None:
     return conn.execute(_BY_FLAVORID, {"flavorid": flavorid}).first()
 
 
+def by_number(conn: Connection, number: int) -> Row[Any]:
+    """The flavor of a server, living or not."""
+    return conn.execute(sa.select(flavors).where(flavors.c.id == number)).one()
+
+
 def insert(tx: Transaction, values: dict[str, Any]) -> int:
     """A new flavor.
 

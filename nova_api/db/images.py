@@ -128,6 +128,17 @@ def find(
     return conn.execute(query.order_by(images.c.id).limit(limit)).all()
 
 
+def find_newest(
+    conn: Connection, context: RequestContext, *where: sa.ColumnElement[bool], limit: int
+) -> Sequence[Row[Any]]:
+    """Images that the caller sees, newest first.
+
+    :param limit: most rows
+    """
+    query = _SELECT.where(images.c.deleted == 0, visible(context), *where)
+    return conn.execute(query.order_by(images.c.id.desc()).limit(limit)).all()
+
+
 def properties(conn: Connection, ids: Sequence[int]) -> dict[int, dict[str, str]]:
     """The free properties of images, by number."""
     found: dict[int, dict[str, str]] = {}
@@ -158,6 +169,15 @@ def set_properties(tx: Transaction, number: int, free: dict[str, str]) -> None:
     tx.execute(sa.insert(image_properties), [{"image_id": number, "key": k, "value": v} for k, v in free.items()])
 
 
+def remove_properties(tx: Transaction, number: int, keys: Sequence[str] | None = None) -> None:
+    """Drop properties of an image.
+
+    :param keys: which; all without it
+    """
+    query = sa.delete(image_properties).where(image_properties.c.image_id == number)
+    tx.execute(query if keys is None else query.where(image_properties.c.key.in_(list(keys))))
+
+
 def update(tx: Transaction, number: int, values: dict[str, Any]) -> bool:
     """Change columns of a living image.
 
@@ -185,8 +205,8 @@ def devices(conn: Connection, instance_id: int) -> Sequence[Row[Any]]:
     return conn.execute(_DEVICES, {"instance": instance_id}).all()
 
 
-def start_snapshot(tx: Transaction, instance_id: int, vm_states: Iterable[str]) -> bool:
-    """Move an idle instance to the task ``image_snapshot``.
+def start_snapshot(tx: Transaction, instance_id: int, vm_states: Iterable[str], task: str = "image_snapshot") -> bool:
+    """Move an idle instance to the task of having an image made of it.
 
     :param vm_states: states it may be in
     :returns: whether it was idle and in one of them
@@ -199,7 +219,7 @@ def start_snapshot(tx: Transaction, instance_id: int, vm_states: Iterable[str]) 
             instances.c.task_state.is_(None),
             instances.c.vm_state.in_(list(vm_states)),
         )
-        .values(task_state="image_snapshot")
+        .values(task_state=task)
     )
     return bool(tx.execute(query).rowcount)
 

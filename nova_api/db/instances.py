@@ -1,6 +1,6 @@
 """Queries that change instances, or look at a few of them. Tenancy is in :func:`owned`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,7 +14,9 @@ from nova_api.db.models import (
     client_tokens,
     flavors,
     instance_groups,
+    instance_metadata,
     instances,
+    migrations,
     now,
     security_groups,
     volumes,
@@ -69,6 +71,17 @@ def locked(tx: Transaction, context: RequestContext, numbers: Iterable[int]) -> 
     return {row.id: row for row in rows}
 
 
+def locked_by(tx: Transaction, context: RequestContext, text: str) -> Row[Any] | None:
+    """An instance of the caller by UUID or number, kept from changing until the transaction ends.
+
+    :param text: as the caller wrote it
+    """
+    named = instances.c.id == int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
+    if named is None:
+        named = instances.c.uuid == text
+    return tx.execute(sa.select(instances).where(owned(context), named).with_for_update()).first()
+
+
 def flavor_name(conn: Connection, number: int) -> str:
     """The name of an instance's flavor, also of one that has ended."""
     return str(conn.execute(sa.select(flavors.c.name).where(flavors.c.id == number)).scalar() or "")
@@ -103,6 +116,32 @@ def name_by_number(tx: Transaction, reservation: str) -> None:
         .where(instances.c.reservation_id == reservation)
         .values(display_name=sa.literal("Server ") + number, hostname=sa.literal("server-") + number)
     )
+
+
+def add_metadata(tx: Transaction, numbers: Iterable[int], metadata: Mapping[str, str]) -> None:
+    """Metadata of new instances."""
+    values = [{"instance_id": n, "key": key, "value": value} for n in numbers for key, value in metadata.items()]
+    if values:
+        tx.execute(sa.insert(instance_metadata), values)
+
+
+def metadata(conn: Connection, number: int) -> dict[str, str]:
+    """The metadata of an instance."""
+    query = sa.select(instance_metadata.c.key, instance_metadata.c.value)
+    rows = conn.execute(query.where(instance_metadata.c.instance_id == number).order_by(instance_metadata.c.key))
+    return {key: value for key, value in rows}
+
+
+def remove_metadata(tx: Transaction, number: int, keys: Iterable[str] | None = None) -> int:
+    """Drop metadata of an instance.
+
+    :param keys: which; all without it
+    :returns: how many there were
+    """
+    query = sa.delete(instance_metadata).where(instance_metadata.c.instance_id == number)
+    if keys is not None:
+        query = query.where(instance_metadata.c.key.in_(list(keys)))
+    return int(tx.execute(query).rowcount)
 
 
 def put_into_groups(tx: Transaction, numbers: Iterable[int], group_ids: Sequence[int]) -> None:
@@ -179,6 +218,7 @@ def delete(tx: Transaction, numbers: Sequence[int]) -> list[tuple[int, str | Non
     ids = list(numbers)
     networks.free(tx, ids)
     tx.execute(sa.delete(instance_groups).where(instance_groups.c.instance_id.in_(ids)))
+    tx.execute(sa.delete(instance_metadata).where(instance_metadata.c.instance_id.in_(ids)))
     ending = sa.select(block_devices.c.volume_id).where(
         block_devices.c.instance_id.in_(ids),
         block_devices.c.delete_on_termination,
@@ -209,3 +249,17 @@ def delete(tx: Transaction, numbers: Sequence[int]) -> list[tuple[int, str | Non
         )
     )
     return [(row.id, row.host) for row in doomed if row.host]
+
+
+def finished_move(tx: Transaction, number: int) -> Row[Any] | None:
+    """The move of an instance to another size or host that waits for a confirmation."""
+    mine = sa.and_(migrations.c.instance_id == number, migrations.c.status == "finished")
+    return tx.execute(sa.select(migrations).where(mine).order_by(migrations.c.id.desc()).limit(1)).first()
+
+
+def end_move(tx: Transaction, move: int, status: str) -> None:
+    """Note what has become of a move.
+
+    :param status: ``confirmed`` or ``reverted``
+    """
+    tx.execute(sa.update(migrations).where(migrations.c.id == move).values(status=status))

@@ -60,7 +60,7 @@ _CARDS: sa.Select[Any] = (
     .join_from(fixed_ips, virtual_interfaces, virtual_interfaces.c.id == fixed_ips.c.virtual_interface_id)
     .join(networks, networks.c.id == fixed_ips.c.network_id)
     .where(fixed_ips.c.instance_id == sa.bindparam("owner"))
-    .order_by(fixed_ips.c.id)
+    .order_by(virtual_interfaces.c.id, fixed_ips.c.id)
 )
 _HOLDER = (
     sa.select(fixed_ips.c.instance_id)
@@ -114,20 +114,52 @@ def allocate(tx: Transaction, instance_id: int, project_id: str | None = None) -
     """
     for network in tx.execute(_NETWORKS, {"project": project_id}).all():
         found = tx.execute(_FREE, {"network": network.id}).first()
-        if found is None:
-            continue
-        mac = new_mac()
-        card = new_id(
-            tx.execute(
-                _INSERT_CARD,
-                {"uuid": new_uuid(), "address": mac, "network_id": network.id, "instance_id": instance_id},
-            )
-        )
-        claim = {"row": found.id, "owner": instance_id, "card": card, "at": now()}
-        if tx.execute(_CLAIM, claim).rowcount != 1:
-            raise RuntimeError(f"{found.address} was taken although this transaction holds its row")
-        return Allocation(mac, found.address, network)
+        if found is not None:
+            return _claim(tx, instance_id, network, found)
     raise errors.NoMoreFixedIps
+
+
+def allocate_on(
+    tx: Transaction, instance_id: int, project_id: str | None, uuid: str, address: str | None = None
+) -> Allocation:
+    """Give an instance a network card on a network of its choice.
+
+    :param uuid: of the network
+    :param address: the fixed address it wants; the lowest free one without it
+    :raises NetworkNotFound: the network is not one that the project may use
+    :raises NoMoreFixedIps: it is full
+    :raises FixedIpInvalid: the address is none of its addresses
+    :raises FixedIpInUse: the address is somebody else's; the transaction must :func:`free` what it has taken
+    :raises sqlalchemy.exc.IntegrityError: as :func:`allocate`
+    """
+    network = of_project(tx.conn, project_id, uuid)
+    if network is None:
+        raise errors.NetworkNotFound(uuid)
+    if address is None:
+        found = tx.execute(_FREE, {"network": network.id}).first()
+        if found is None:
+            raise errors.NoMoreFixedIps
+        return _claim(tx, instance_id, network, found)
+    found = fixed_address(tx.conn, network.id, address)
+    if found is None:
+        raise errors.FixedIpInvalid(address)
+    if found.reserved:
+        raise errors.FixedIpInUse(address)
+    return _claim(tx, instance_id, network, found)
+
+
+def _claim(tx: Transaction, instance_id: int, network: Row[Any], found: Row[Any]) -> Allocation:
+    """Make a network card with an address.
+
+    :raises FixedIpInUse: somebody has the address
+    """
+    mac = new_mac()
+    values = {"uuid": new_uuid(), "address": mac, "network_id": network.id, "instance_id": instance_id}
+    card = new_id(tx.execute(_INSERT_CARD, values))
+    claim = {"row": found.id, "owner": instance_id, "card": card, "at": now()}
+    if tx.execute(_CLAIM, claim).rowcount != 1:
+        raise errors.FixedIpInUse(found.address)
+    return Allocation(mac, found.address, network)
 
 
 def new_mac() -> str:
@@ -136,7 +168,7 @@ def new_mac() -> str:
 
 
 def cards(conn: Connection, instance_id: int) -> Sequence[Row[Any]]:
-    """Network cards of an instance with address and network, in the order of their addresses."""
+    """Network cards of an instance with address and network, in the order in which it got them."""
     return conn.execute(_CARDS, {"owner": instance_id}).all()
 
 
@@ -230,3 +262,15 @@ def delete(tx: Transaction, label: str) -> bool:
     tx.execute(sa.delete(fixed_ips).where(fixed_ips.c.network_id == row.id))
     tx.execute(sa.delete(networks).where(networks.c.id == row.id))
     return True
+
+
+def of_project(conn: Connection, project: str | None, uuid: str) -> Row[Any] | None:
+    """A network that a project may use: its own, or one of everybody's."""
+    mine = sa.or_(networks.c.project_id == project, networks.c.project_id.is_(None))
+    return conn.execute(sa.select(networks).where(networks.c.uuid == uuid, mine)).first()
+
+
+def fixed_address(conn: Connection, network_id: int, address: str) -> Row[Any] | None:
+    """An address of a network, with the instance that has it."""
+    query = sa.select(fixed_ips).where(fixed_ips.c.network_id == network_id, fixed_ips.c.address == address)
+    return conn.execute(query).first()

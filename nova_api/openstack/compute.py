@@ -3,8 +3,20 @@
 from typing import Any
 
 from nova_api import openstack
-from nova_api.openstack import flavors, versions, wsgi
+from nova_api.openstack import (
+    flavors,
+    imagemetadata,
+    images,
+    ips,
+    servermetadata,
+    servers,
+    versions,
+    wsgi,
+)
 from nova_api.openstack.extensions import ExtensionManager
+
+_SERVER = {"member_name": "server", "collection_name": "servers"}
+_IMAGE = {"member_name": "image", "collection_name": "images"}
 
 
 class APIRouter(openstack.APIRouter):
@@ -16,12 +28,34 @@ class APIRouter(openstack.APIRouter):
         version = versions.create_resource()
         mapper.connect("versions", "/", controller=version, action="show")
         mapper.connect(None, "", controller=version, action="redirect", conditions={"method": ["GET"]})
-        self._add(mapper, "flavor", "flavors", flavors.create_resource(ext_mgr.get_attributes("flavors")))
+        of = ext_mgr.get_attributes
+        detail = {"detail": "GET"}
+        add = self._add
+        add(
+            mapper,
+            "server",
+            "servers",
+            servers.create_resource(of("servers")),
+            collection=detail,
+            member={"action": "POST"},
+        )
+        add(mapper, "ip", "ips", ips.create_resource(), parent_resource=_SERVER)
+        add(mapper, "image", "images", images.create_resource(of("images")), collection=detail)
+        add(mapper, "flavor", "flavors", flavors.create_resource(of("flavors")), collection=detail)
+        self._add_metadata(mapper, "image_metadata", imagemetadata.create_resource(), _IMAGE)
+        self._add_metadata(mapper, "server_metadata", servermetadata.create_resource(), _SERVER)
 
     def _add(
-        self, mapper: openstack.ProjectMapper, member: str, collection: str, resource: wsgi.Resource, **options: Any
+        self, mapper: openstack.ProjectMapper, name: str, path: str, resource: wsgi.Resource, **options: Any
     ) -> None:
-        self.resources[collection] = resource
-        if "parent_resource" not in options:
-            options.setdefault("collection", {"detail": "GET"})
-        mapper.resource(member, collection, controller=resource, **options)
+        self.resources[path] = resource
+        mapper.resource(name, path, controller=resource, **options)
+
+    def _add_metadata(
+        self, mapper: openstack.ProjectMapper, name: str, resource: wsgi.Resource, parent: dict[str, str]
+    ) -> None:
+        """Metadata: a resource whose collection can be replaced as a whole."""
+        self.resources[name] = resource
+        mapper.resource(name, "metadata", controller=resource, parent_resource=parent)
+        path = f"/{{project_id}}/{parent['collection_name']}/:{parent['member_name']}_id/metadata"
+        mapper.connect(None, path, controller=resource, action="update_all", conditions={"method": ["PUT"]})

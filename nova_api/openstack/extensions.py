@@ -246,6 +246,28 @@ def members(attributes: Iterable[AttributeExtension], row: Any) -> dict[str, Any
     return dict(json.loads(f"{{{text[1:]}}}"))
 
 
+def on_servers(
+    extension: ExtensionDescriptor,
+    names: Sequence[str],
+    write: Callable[[Any], str],
+    allowed: Callable[[RequestContext], bool] | None = None,
+    documents: Sequence[str] = ("show", "detail"),
+) -> Iterable[AttributeExtension]:
+    """Attributes of servers: ``ALIAS:name`` in JSON, ``{namespace}name`` in XML.
+
+    :param names: those that XML has
+    :param write: all of them of a row as JSON, see :class:`AttributeExtension`
+    """
+    shown = {extension.xmlname(name): f"{extension.alias}:{name}" for name in names}
+    nsmap = {extension.alias: str(extension.namespace)}
+    one = Template(Element("server", attributes=shown), nsmap)
+    listed = Template(Element("servers", Element("server", attributes=shown)), nsmap)
+    single = tuple(name for name in documents if name != "detail")
+    yield AttributeExtension("servers", write, one, allowed, single)
+    if "detail" in documents:
+        yield AttributeExtension("servers", write, listed, allowed, ("detail",))
+
+
 def visible(
     attributes: Iterable[AttributeExtension], context: RequestContext, document: str
 ) -> list[AttributeExtension]:

@@ -121,7 +121,9 @@ def of_error(error: errors.ApiError) -> Fault:
     """The fault that a refusal of the cloud is."""
     headers = {"Retry-After": "0"} if error.status == 413 else {}
     kind = webob.exc.status_map.get(error.status) or webob.exc.HTTPBadRequest
-    return Fault(kind(explanation=error.message or TEXTS.get(error.status), headers=headers))
+    # 2012.1 did not name the server that is not there.
+    message = "" if isinstance(error, errors.InstanceNotFound) else error.message
+    return Fault(kind(explanation=message or TEXTS.get(error.status), headers=headers))
 
 
 def explanation_of(exception: Any) -> str:

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import webob.exc
-from sqlalchemy.engine import Row
 
 from nova_api import runtime
 from nova_api.openstack import paging, wsgi
@@ -76,7 +75,7 @@ class FlavorsController(wsgi.Controller):
 
 
 def flavor_view(
-    row: Row[Any], links: Links, attributes: Sequence[AttributeExtension] = (), *, detail: bool = True
+    row: Any, links: Links, attributes: Sequence[AttributeExtension] = (), *, detail: bool = True
 ) -> Mapping[str, Any]:
     """What a flavor looks like."""
     shown: dict[str, Any] = {"id": row.flavorid, "name": row.name, "links": links.of_item("flavors", row.flavorid)}

@@ -201,7 +201,7 @@ class Template:
     :param nsmap: prefix -> namespace; None for the default one
     """
 
-    def __init__(self, root: Element, nsmap: Mapping[str | None, str] | None = None) -> None:
+    def __init__(self, root: Element, nsmap: Mapping[Any, str] | None = None) -> None:
         self.root, self.nsmap = root, dict(nsmap or {})
 
     def __hash__(self) -> int:

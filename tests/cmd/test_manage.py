@@ -97,8 +97,8 @@ def test_flavors_images_networks_addresses_quotas(shell: Shell) -> None:
 
 def test_the_datastore(shell: Shell) -> None:
     assert shell("db", "version") == "empty\n"
-    assert shell("db", "sync") == "0001\n"
-    assert shell("db", "version") == "0001\n"
+    assert shell("db", "sync") == "0002\n"
+    assert shell("db", "version") == "0002\n"
     assert shell("db", "downgrade", "base") == "empty\n"
 
 

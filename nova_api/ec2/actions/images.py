@@ -269,7 +269,7 @@ class ImageActions:
         number = ids.parse(instance_id, "i")
         if number is None:
             raise errors.InvalidInstanceIDMalformed(instance_id)
-        image = self.runtime.image.create_from_instance(
+        image = self.runtime.instance_images.of_instance(
             context,
             number,
             instance_id,
