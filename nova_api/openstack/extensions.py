@@ -69,6 +69,7 @@ class AttributeExtension:
     :ivar write: the attributes of a row, as JSON members after a comma: ``,"OS-EXT-STS:power_state":1``
     :ivar template: the same for XML
     :ivar allowed: whether the caller sees them; everybody without it
+    :ivar own: whether they are of this one server: they tell its number, name or times
     :ivar on: documents that have them, out of ``show``, ``detail``, ``create``, ``update``
     """
 
@@ -77,6 +78,7 @@ class AttributeExtension:
     template: Template
     allowed: Callable[[RequestContext], bool] | None = None
     on: tuple[str, ...] = ("show", "detail")
+    own: bool = False
 
 
 class ExtensionDescriptor:
@@ -252,20 +254,22 @@ def on_servers(
     write: Callable[[Any], str],
     allowed: Callable[[RequestContext], bool] | None = None,
     documents: Sequence[str] = ("show", "detail"),
+    *,
+    own: bool = False,
 ) -> Iterable[AttributeExtension]:
     """Attributes of servers: ``ALIAS:name`` in JSON, ``{namespace}name`` in XML.
 
     :param names: those that XML has
-    :param write: all of them of a row as JSON, see :class:`AttributeExtension`
+    :param write: all of them of a row as JSON, see :class:`AttributeExtension`; own likewise
     """
     shown = {extension.xmlname(name): f"{extension.alias}:{name}" for name in names}
     nsmap = {extension.alias: str(extension.namespace)}
     one = Template(Element("server", attributes=shown), nsmap)
     listed = Template(Element("servers", Element("server", attributes=shown)), nsmap)
     single = tuple(name for name in documents if name != "detail")
-    yield AttributeExtension("servers", write, one, allowed, single)
+    yield AttributeExtension("servers", write, one, allowed, single, own)
     if "detail" in documents:
-        yield AttributeExtension("servers", write, listed, allowed, ("detail",))
+        yield AttributeExtension("servers", write, listed, allowed, ("detail",), own)
 
 
 def visible(

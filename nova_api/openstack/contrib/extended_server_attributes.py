@@ -28,4 +28,4 @@ class Extended_server_attributes(ExtensionDescriptor):
 
     def get_attributes(self) -> Iterable[AttributeExtension]:
         # hypervisor_hostname was never in the XML.
-        return on_servers(self, ("instance_name", "host"), _write, allowed("extended_server_attributes"))
+        return on_servers(self, ("instance_name", "host"), _write, allowed("extended_server_attributes"), own=True)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from json.encoder import encode_basestring_ascii
 from typing import Any
 
-from nova_api.db.server_lists import Labelled, ServerList
+from nova_api.db.server_lists import OWN_COLUMNS, Labelled, ServerList
 from nova_api.openstack.extensions import AttributeExtension
 from nova_api.openstack.views.links import Links
 
@@ -72,20 +72,20 @@ def members_of(links: Sequence[Mapping[str, Any]]) -> str:
 class ServerView:
     """Writes the servers of one answer.
 
+    What many servers have in common (flavor, image, host, state, ...) is written once and looked up by those columns.
+
     :param links: of the request
     :param attributes: what extensions add, as far as the caller sees it
     """
 
     def __init__(self, links: Links, attributes: Sequence[AttributeExtension] = ()) -> None:
         self.links = links
-        self.added: Sequence[Callable[[Any], str]] = [one.write for one in attributes]
+        self.shared: Sequence[Callable[[Any], str]] = [one.write for one in attributes if not one.own]
+        self.own: Sequence[Callable[[Any], str]] = [one.write for one in attributes if one.own]
         own, plain = quoted(links.own)[1:-1], quoted(links.plain)[1:-1]
         self._self = f'"links":[{{"rel":"self","href":"{own}/servers/'
         self._bookmark = f'"}},{{"rel":"bookmark","href":"{plain}/servers/'
-        self._images: dict[str | None, str] = {}
-        self._flavors: dict[str, str] = {}
-        self._hosts: dict[tuple[str, str], str] = {}
-        self._texts: dict[str | None, str] = {None: '""'}
+        self._written: dict[tuple[Any, ...], str] = {}
 
     def brief(self, row: Any) -> str:
         """Id, name and links."""
@@ -100,66 +100,59 @@ class ServerView:
 
         :param more: further members, each after a comma
         """
-        number, uuid, vm_state = row.id, row.uuid, row.vm_state
-        status = status_of(vm_state, row.task_state)
-        text, project = self._text, row.project_id or ""
-        parts = [
-            f'{{"id":"{uuid}","name":{quoted(row.display_name)},"status":"{status}","tenant_id":{text(project)},'
-            f'"user_id":{text(row.user_id)},"created":"{stamp(row.created_at)}","updated":"{stamp(row.updated_at)}",'
-            f'"hostId":"{self._host(project, row.host)}","accessIPv4":{text(row.access_ip_v4)},'
-            f'"accessIPv6":{text(row.access_ip_v6)},"key_name":{text(row.key_name)},'
-            f'"config_drive":{text(row.config_drive)},"image":{self._image(row.image_ref)},'
-            f'"flavor":{self._flavor(row.flavorid)},"addresses":{addresses_text(found.addresses.get(number))},'
-            f'"metadata":{_metadata(found.metadata.get(number))},{self._links(uuid)}'
-        ]
+        number, uuid, name, created, updated = row[:OWN_COLUMNS]
+        common = row[OWN_COLUMNS:]
+        shared = self._written.get(common)
+        if shared is None:
+            shared = self._written[common] = self._shared(row)
+        own = "".join([write(row) for write in self.own]) if self.own else ""
+        return (
+            f'{{"id":"{uuid}","name":{quoted(name)},"created":"{stamp(created)}","updated":"{stamp(updated)}",'
+            f'"addresses":{addresses_text(found.addresses.get(number))},'
+            f'"metadata":{_metadata(found.metadata.get(number))},{self._links(uuid)}{shared}{own}{more}}}'
+        )
+
+    def _shared(self, row: Any) -> str:
+        """What a server has in common with others, each member after a comma."""
+        status = status_of(row.vm_state, row.task_state)
+        members = {
+            "status": status,
+            "tenant_id": row.project_id or "",
+            "user_id": row.user_id or "",
+            "hostId": host_id(row.project_id or "", row.host),
+            "accessIPv4": row.access_ip_v4 or "",
+            "accessIPv6": row.access_ip_v6 or "",
+            "key_name": row.key_name or "",
+            "config_drive": row.config_drive or "",
+            "image": self._item("images", row.image_ref) if row.image_ref else "",
+            "flavor": self._item("flavors", row.flavorid),
+        }
         if status in _WITH_PROGRESS:
-            parts.append(f',"progress":{row.progress}')
+            members["progress"] = row.progress
         elif status == "ERROR" and row.fault_message is not None:
-            parts.append(f',"fault":{_fault(row)}')
-        parts.extend(write(row) for write in self.added)
-        parts.append(f"{more}}}")
-        return "".join(parts)
+            members["fault"] = _fault(row)
+        text = json.dumps(members, separators=(",", ":"))
+        return f",{text[1:-1]}{''.join(write(row) for write in self.shared)}"
 
-    def _text(self, value: str | None) -> str:
-        """A text that many rows share."""
-        found = self._texts.get(value)
-        if found is None:
-            found = self._texts[value] = quoted(value or "")
-        return found
+    def _item(self, collection: str, item: str) -> dict[str, Any]:
+        return {"id": item, "links": [self.links.bookmark(collection, item)]}
 
-    def _host(self, project: str, host: str | None) -> str:
-        """Tells whether two servers of a project are on one host, and not on which."""
-        if not host:
-            return ""
-        found = self._hosts.get((project, host))
-        if found is None:
-            digest = hashlib.sha224((project + host).encode("utf-8", "surrogatepass"))
-            found = self._hosts[project, host] = digest.hexdigest()
-        return found
 
-    def _image(self, image: str | None) -> str:
-        found = self._images.get(image)
-        if found is None:
-            shown = {"id": image, "links": [self.links.bookmark("images", image)]} if image else ""
-            found = self._images[image] = json.dumps(shown)
-        return found
-
-    def _flavor(self, flavorid: str) -> str:
-        found = self._flavors.get(flavorid)
-        if found is None:
-            shown = {"id": flavorid, "links": [self.links.bookmark("flavors", flavorid)]}
-            found = self._flavors[flavorid] = json.dumps(shown)
-        return found
+def host_id(project: str, host: str | None) -> str:
+    """Tells whether two servers of a project are on one host, and not on which."""
+    if not host:
+        return ""
+    return hashlib.sha224((project + host).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def addresses_text(labelled: Labelled | None) -> str:
     """Addresses by network, as JSON."""
     if not labelled:
         return "{}"
-    nets = (
-        f"{quoted(label)}:[" + ",".join([f'{{"version":4,"addr":"{address}"}}' for address in found]) + "]"
-        for label, found in labelled.items()
-    )
+    nets = []
+    for label, found in labelled.items():
+        listed = '"},{"version":4,"addr":"'.join(found)
+        nets.append(f'{quoted(label)}:[{{"version":4,"addr":"{listed}"}}]')
     return f"{{{','.join(nets)}}}"
 
 
@@ -167,7 +160,7 @@ def _metadata(found: Mapping[str, str] | None) -> str:
     return json.dumps(found) if found else "{}"
 
 
-def _fault(row: Any) -> str:
+def _fault(row: Any) -> dict[str, Any]:
     fault: dict[str, Any] = {
         "code": row.fault_code or 500,
         "created": stamp(row.fault_at or row.updated_at),
@@ -175,4 +168,4 @@ def _fault(row: Any) -> str:
     }
     if fault["code"] != 500:
         fault["details"] = row.fault_message
-    return json.dumps(fault)
+    return fault
