@@ -14,6 +14,7 @@ from nova_api import config as configuration
 from nova_api.auth.identity import Identity
 from nova_api.cloud.catalogue import Catalogue
 from nova_api.cloud.compute import Compute
+from nova_api.cloud.consoles import Consoles
 from nova_api.cloud.flavors import Flavors
 from nova_api.cloud.image import Images
 from nova_api.cloud.instance_images import InstanceImages
@@ -61,6 +62,7 @@ class Runtime:
     server_actions: ServerActions
     instance_images: InstanceImages
     catalogue: Catalogue
+    consoles: Consoles
     metadata: Metadata
     zones: Zones
 
@@ -123,6 +125,7 @@ def build(config: Config) -> Runtime:
         server_actions=ServerActions(servers, images),
         instance_images=InstanceImages(db, outbox, policy, quotas, images, servers),
         catalogue=Catalogue(db, quotas),
+        consoles=Consoles(db, rpc, outbox, policy, config),
         metadata=Metadata(db, config),
         zones=Zones(db, config),
     )

@@ -2,12 +2,17 @@
 
 import dataclasses
 import inspect
+import re
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from nova_api import config, errors
+from nova_api import config, errors, testing
+from nova_api import runtime as runtimes
 from nova_api.ec2 import dialect
 from nova_api.ec2.cloud import ACTIONS
+from nova_api.openstack.compute import APIRouter
+from nova_api.openstack.extensions import ExtensionManager
 
 FOLDER = Path(__file__).parent / "generated"
 
@@ -20,8 +25,40 @@ def write() -> None:
         "dialects": _dialects(),
         "actions": _actions(),
         "options": _options(),
+        **_openstack(),
     }.items():
         (FOLDER / f"{name}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _openstack() -> dict[str, list[str]]:
+    """Routes and extensions, asked of a router."""
+    with tempfile.TemporaryDirectory() as folder:
+        runtime = testing.make_runtime(folder)
+        runtimes.install(runtime)
+        try:
+            manager = ExtensionManager()
+            router = APIRouter(manager)
+        finally:
+            runtimes.uninstall()
+            runtime.close()
+    routes = {}
+    for route in router.map.matchlist:
+        methods = ", ".join(sorted((route.conditions or {}).get("method") or ["any"]))
+        action = route.defaults.get("action", "")
+        if action not in ("new", "edit"):
+            routes.setdefault(_path(route), []).append(f"{methods} ({action})")
+    listed = [(f"``{path}``", "; ".join(found)) for path, found in routes.items()]
+    extensions = sorted(manager.extensions.values(), key=lambda one: str(one.alias).lower())
+    about = [(f"``{e.alias}``", e.name, " ".join((e.__doc__ or "").split())) for e in extensions]
+    return {
+        "routes": _table(("path", "methods"), listed, "55 45"),
+        "extensions": _table(("alias", "name", "what it is"), about, "25 25 50"),
+    }
+
+
+def _path(route: object) -> str:
+    text = str(route.routepath).replace(":(", "{").replace(")", "}")
+    return re.sub(r":(\w+)", r"{\1}", text)
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]], widths: str) -> list[str]:

@@ -217,6 +217,8 @@ def _greet(runtime: Runtime, endpoints: dict[str, str], log_place: str) -> None:
         lines += ["", f"  user {user.name}, project {user.project}", f"  access key  {access}"]
         lines += [f"  secret key  {user.secret}", ""]
         lines += _examples(url, access, user.secret, runtime.config.region_name)
+        if "compute_v1.1" in endpoints:
+            lines += _openstack_examples(endpoints["compute_v1.1"], user.name, user.access, user.project)
     lines += ["", f"  state  {Path(runtime.config.state_path).absolute()}", f"  log    {log_place}"]
     lines += ["", "Ctrl-C stops it; started again on the same state it goes on where it was."]
     print("\n".join(lines), flush=True)
@@ -233,6 +235,16 @@ def _examples(url: str, access: str, secret: str, region: str) -> list[str]:
         "print([i['ImageId'] for i in ec2.describe_images()['Images']])\"",
         "  euca2ools:",
         f"    EC2_URL={url} EC2_ACCESS_KEY='{access}' EC2_SECRET_KEY='{secret}' euca-describe-images",
+    ]
+
+
+def _openstack_examples(url: str, user: str, key: str, project: str) -> list[str]:
+    """The OpenStack door: the key of a user is the user's access key, without a project."""
+    return [
+        "  OpenStack, with curl:",
+        f"    TOKEN=$(curl -si -H 'X-Auth-User: {user}' -H 'X-Auth-Key: {key}' {url}/ | tr -d '\\r' "
+        "| sed -n 's/^X-Auth-Token: //p')",
+        f'    curl -s -H "X-Auth-Token: $TOKEN" {url}/{project}/servers/detail',
     ]
 
 

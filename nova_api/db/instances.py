@@ -76,6 +76,8 @@ def locked_by(tx: Transaction, context: RequestContext, text: str) -> Row[Any] |
 
     :param text: as the caller wrote it
     """
+    if not text.isprintable():
+        return None
     named = instances.c.id == int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
     if named is None:
         named = instances.c.uuid == text

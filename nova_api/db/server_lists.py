@@ -183,6 +183,8 @@ def one(conn: Connection, context: RequestContext, text: str) -> ServerList:
     :param text: as the caller wrote it
     """
     number = as_number(text)
+    if not text.isprintable():  # a NUL or half a character: no database takes it, and no UUID has it
+        return ServerList(())
     if number is not None:
         row = conn.execute(_BY_NUMBER, {"number": number}).first()
     else:
@@ -197,6 +199,8 @@ def one(conn: Connection, context: RequestContext, text: str) -> ServerList:
 def number_of_marker(conn: Connection, project: str | None, text: str) -> int | None:
     """The number of a server, living or not, that a page ended with."""
     number = as_number(text)
+    if not text.isprintable():
+        return None
     query = _MARKER.where(instances.c.uuid == text if number is None else instances.c.id == number)
     row = conn.execute(query).first()
     if row is None or (project is not None and row.project_id != project):

@@ -4,6 +4,7 @@ from typing import Any
 
 from nova_api import openstack
 from nova_api.openstack import (
+    consoles,
     flavors,
     imagemetadata,
     images,
@@ -31,6 +32,7 @@ class APIRouter(openstack.APIRouter):
         of = ext_mgr.get_attributes
         detail = {"detail": "GET"}
         add = self._add
+        add(mapper, "console", "consoles", consoles.create_resource(), parent_resource=_SERVER)
         add(
             mapper,
             "server",

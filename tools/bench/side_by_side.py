@@ -11,6 +11,7 @@ medians. Nothing is answered from a cache of answers: this project has none, eve
 """
 
 import argparse
+import http.client
 import json
 import multiprocessing
 import os
@@ -25,7 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench_ec2 import IMAGE, INSTANCE, Signer
-from benchlib import BadResponse, Client, cpu_seconds, rss_mib, tree
+from benchlib import BadResponse, Client, build, cpu_seconds, rss_mib, tree
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 VERSION = "2016-11-15"
@@ -35,6 +36,44 @@ def free_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return sock.getsockname()[1]
+
+
+class ServersDoor:
+    """The OpenStack door of a server under measurement; only this project has one.
+
+    :param port: of the Compute API
+    """
+
+    def __init__(self, port: int) -> None:
+        self.client = Client(f"http://127.0.0.1:{port}/v1.1")
+        self.user = self.key = ""
+        self.headers: dict[str, str] = {}
+
+    def log_in(self) -> None:
+        """Get a token, and learn the ids of an image and of servers."""
+        login = {"X-Auth-User": self.user, "X-Auth-Key": self.key}
+        connection = http.client.HTTPConnection(self.client.netloc)
+        connection.request("GET", "/v1.1/", headers=login)
+        answer = connection.getresponse()
+        answer.read()
+        connection.close()
+        self.headers = {"X-Auth-Token": answer.headers["X-Auth-Token"], "Accept": "application/json"}
+        self.image = json.loads(self.client.ok(self.raw("GET", "/images")))["images"][-1]["id"]
+
+    def raw(self, method: str, path: str, document: object = None) -> bytes:
+        headers = dict(self.headers)
+        body = b"" if document is None else json.dumps(document).encode()
+        if body:
+            headers["Content-Type"] = "application/json"
+        return build(method, f"/v1.1/{self.user}{path}", self.client.netloc, headers, body)
+
+    def one(self) -> bytes:
+        """A request for a server in the middle of the list."""
+        servers = json.loads(self.client.ok(self.raw("GET", "/servers")))["servers"]
+        return self.raw("GET", f"/servers/{servers[len(servers) // 2]['id']}")
+
+    def create(self) -> bytes:
+        return self.raw("POST", "/servers", {"server": {"name": "bench", "imageRef": self.image, "flavorRef": "1"}})
 
 
 @dataclass
@@ -48,6 +87,7 @@ class Target:
     image: str = ""
     ids: list[str] = field(default_factory=list)
     folder: tempfile.TemporaryDirectory | None = None
+    servers: "ServersDoor | None" = None
 
     def start(self) -> float:
         """Start the server; seconds until its first answer to a signed DescribeRegions."""
@@ -80,10 +120,12 @@ class Target:
 
     def _nova_api(self, port: int) -> tuple:
         """The server as tools/run starts it, with a project whose quotas are raised."""
-        home = Path(self.folder.name)
+        home, openstack = Path(self.folder.name), free_port()
+        self.servers = ServersDoor(openstack)
         document = json.loads((PROJECT / "tests/conformance/bootstrap.json").read_text())
         (home / "bootstrap.json").write_text(json.dumps(document))
         user = document["users"]["perf"]
+        self.servers.user, self.servers.key = "perf", user["access"]
         command = [
             str(PROJECT / ".venv/bin/nova-api"),
             "--state",
@@ -95,7 +137,7 @@ class Target:
             "--metadata-port",
             "0",
             "--openstack-port",
-            "0",
+            str(openstack),
             "--volume-port",
             "0",
         ]
@@ -118,6 +160,8 @@ class Target:
 
     def stop(self) -> None:
         self.client.close()
+        if self.servers is not None:
+            self.servers.client.close()
         os.killpg(self.process.pid, signal.SIGTERM)
         try:
             self.process.wait(15)
@@ -162,7 +206,7 @@ class Table:
         sys.stdout.flush()
 
 
-def rounds(targets: list[Target], count: int, burst: int, make) -> tuple[dict, dict]:
+def rounds(targets: list[Target], count: int, burst: int, make, door=lambda t: t.client) -> tuple[dict, dict]:
     """Median wall and CPU milliseconds per request; one warm-up round is not counted."""
     wall = {t.name: [] for t in targets}
     cpu = {t.name: [] for t in targets}
@@ -172,7 +216,7 @@ def rounds(targets: list[Target], count: int, burst: int, make) -> tuple[dict, d
             pids = tree(target.process.pid)
             used, began = cpu_seconds(pids), time.perf_counter()
             for raw in prepared:
-                target.client.ok(raw)
+                door(target).ok(raw)
             took = time.perf_counter() - began
             if turn:
                 wall[target.name].append(took / burst * 1e3)
@@ -229,7 +273,25 @@ def measure_lists(targets: list[Target], sizes: list[int], count: int, table: Ta
             targets, count, 20, lambda t: t.sign("DescribeInstances", InstanceId=[t.ids[len(t.ids) // 2]])
         )
         table.add(f"DescribeInstances(one of {size})", "ms", wall)
+        measure_servers([t for t in targets if t.servers], size, count, table)
         table.add(f"RSS with {size} instances", "MiB", {t.name: rss_mib(tree(t.process.pid)) for t in targets})
+
+
+def measure_servers(targets: list[Target], size: int, count: int, table: Table) -> None:
+    """The same instances through the OpenStack door."""
+    if not targets:
+        return
+    for target in targets:
+        target.servers.log_in()
+
+    def measured(case: str, burst: int, make) -> None:
+        wall, cpu = rounds(targets, count, burst, make, lambda t: t.servers.client)
+        table.add(case, "ms", wall)
+        table.add(f"{case} server CPU", "ms", cpu)
+
+    measured(f"servers/detail({size})", 1 if size > 200 else 5, lambda t: t.servers.raw("GET", "/servers/detail"))
+    raw = {t.name: t.servers.one() for t in targets}
+    measured(f"servers/ID(one of {size})", 20, lambda t: raw[t.name])
 
 
 def measure_small(targets: list[Target], clients: int, seconds: float, count: int, table: Table) -> None:
@@ -264,6 +326,13 @@ def measure_run(targets: list[Target], count: int, table: Table) -> None:
             ),
         )
         table.add(f"RunInstances x{many}", "ms", wall)
+    with_servers = [t for t in targets if t.servers]
+    if with_servers:
+        for target in with_servers:
+            target.servers.log_in()
+        wall, cpu = rounds(with_servers, count, 5, lambda t: t.servers.create(), lambda t: t.servers.client)
+        table.add("POST servers", "ms", wall)
+        table.add("POST servers server CPU", "ms", cpu)
 
 
 def main() -> None:
