@@ -96,6 +96,8 @@ class InstanceImages:
                 "ramdisk_id": row.ramdisk_id or None,
                 "architecture": row.architecture,
                 "instance_uuid": row.uuid,
+                # What the drivers of 2012.1 wrote, and EC2 shows.
+                "location": "snapshot",
                 "min_ram": source[0].min_ram if source else 0,
                 "min_disk": source[0].min_disk if source else 0,
                 **storage_of(row.root_device_name, ()),

@@ -16,7 +16,7 @@ from nova_api.cloud.launch import host_name
 from nova_api.cloud.launch_plan import check_files, check_metadata, check_size
 from nova_api.cloud.servers import Servers
 from nova_api.context import RequestContext
-from nova_api.db import flavors
+from nova_api.db import flavors, moves
 from nova_api.db import instances as queries
 from nova_api.db.engine import Transaction
 
@@ -297,10 +297,9 @@ class ServerActions:
         where: Callable[[Row[Any]], str],
     ) -> None:
         def prepare(tx: Transaction, row: Row[Any]) -> Prepared:
-            move = queries.finished_move(tx, row.id)
-            if move is None:
+            move = moves.latest(tx.conn, row.id)
+            if move is None or not moves.change(tx, move.id, ("finished",), status):
                 raise errors.NotResized
-            queries.end_move(tx, move.id, status)
             self.outbox.cast(
                 tx, context, f"compute.{where(move)}", method, instance_uuid=row.uuid, migration_id=move.id
             )

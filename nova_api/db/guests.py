@@ -6,15 +6,16 @@ caller learns it. So a message that comes twice does nothing the second time.
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from nova_api.db.engine import Transaction
-from nova_api.db.models import block_devices, images, instances, now, snapshots, volumes
+from nova_api.db.models import block_devices, image_properties, images, instances, now, snapshots, volumes
 
-_GUEST: sa.Select[Any] = sa.select(
+_EVER: sa.Select[Any] = sa.select(
     instances.c.id,
     instances.c.uuid,
     instances.c.hostname,
@@ -23,6 +24,7 @@ _GUEST: sa.Select[Any] = sa.select(
     instances.c.image_ref,
     instances.c.kernel_id,
     instances.c.ramdisk_id,
+    instances.c.instance_type_id,
     instances.c.vcpus,
     instances.c.memory_mb,
     instances.c.root_gb,
@@ -36,8 +38,10 @@ _GUEST: sa.Select[Any] = sa.select(
     instances.c.vm_state,
     instances.c.task_state,
     instances.c.power_state,
+    instances.c.deleted,
     sa.exists().where(block_devices.c.instance_id == instances.c.id, ~block_devices.c.no_device).label("has_devices"),
-).where(instances.c.uuid == sa.bindparam("guest"), instances.c.deleted == 0)
+).where(instances.c.uuid == sa.bindparam("guest"))
+_GUEST: sa.Select[Any] = _EVER.where(instances.c.deleted == 0)
 _LOCKED_GUEST: sa.Select[Any] = _GUEST.with_for_update(of=instances)
 _WAITING = (
     sa.select(
@@ -66,7 +70,13 @@ _PLACE = (
 _FAIL_MANY = (
     sa.update(instances)
     .where(instances.c.id.in_(sa.bindparam("numbers", expanding=True)))
-    .values(vm_state="error", task_state=None, fault_code=500, fault_message=sa.bindparam("fault"))
+    .values(
+        vm_state="error",
+        task_state=None,
+        fault_code=500,
+        fault_message=sa.bindparam("fault"),
+        fault_at=sa.bindparam("at"),
+    )
 )
 _TO_SPAWNING = sa.update(instances).where(instances.c.id == sa.bindparam("number")).values(task_state="spawning")
 _TO_ACTIVE = (
@@ -74,7 +84,7 @@ _TO_ACTIVE = (
     .where(
         instances.c.id == sa.bindparam("number"),
         instances.c.deleted == 0,
-        instances.c.vm_state == "building",
+        instances.c.vm_state == sa.bindparam("before"),
         instances.c.task_state == "spawning",
     )
     .values(
@@ -90,6 +100,21 @@ _ON_HOST: sa.Select[Any] = sa.select(instances.c.id, instances.c.power_state, in
     instances.c.host == sa.bindparam("place"),
     instances.c.deleted == 0,
     instances.c.launched_at.is_not(None),
+    # What has left and has not arrived is no guest of any host.
+    sa.func.coalesce(instances.c.task_state, "") != "resize_migrated",
+)
+_RECLAIMABLE: sa.Select[Any] = (
+    sa.select(instances.c.id, instances.c.uuid)
+    .where(
+        instances.c.host == sa.bindparam("place"),
+        instances.c.deleted == 0,
+        instances.c.vm_state == "soft-delete",
+        sa.func.coalesce(instances.c.task_state, "") != "deleting",
+        instances.c.deleted_at < sa.bindparam("before"),
+    )
+    .order_by(instances.c.id)
+    .limit(sa.bindparam("most"))
+    .with_for_update()
 )
 _DEVICES: sa.Select[Any] = (
     sa.select(
@@ -122,6 +147,11 @@ def get(conn: Connection, uuid: str) -> Row[Any] | None:
     return conn.execute(_GUEST, {"guest": uuid}).first()
 
 
+def get_ever(conn: Connection, uuid: str) -> Row[Any] | None:
+    """:func:`get`, also of an instance that has ended: ``deleted`` is not 0 then."""
+    return conn.execute(_EVER, {"guest": uuid}).first()
+
+
 def lock(tx: Transaction, uuid: str) -> Row[Any] | None:
     """:func:`get`, kept from changing until the transaction ends."""
     return tx.execute(_LOCKED_GUEST, {"guest": uuid}).first()
@@ -152,23 +182,24 @@ def place(tx: Transaction, numbers: Iterable[int], host: str) -> None:
 
 def fail_many(tx: Transaction, numbers: Iterable[int], fault: str) -> None:
     """Put instances found by :func:`waiting` into the state ``error``."""
-    tx.execute(_FAIL_MANY, {"numbers": list(numbers), "fault": fault[:255]})
+    tx.execute(_FAIL_MANY, {"numbers": list(numbers), "fault": fault[:255], "at": now()})
 
 
 # -- changing ----------------------------------------------------------------------------------------------
 
 
 def start_spawning(tx: Transaction, number: int) -> None:
-    """Move a building instance that this transaction has locked to the task ``spawning``."""
+    """Move an instance that this transaction has locked, and that is being built, to the task ``spawning``."""
     tx.execute(_TO_SPAWNING, {"number": number})
 
 
-def finish_spawning(tx: Transaction, number: int, power_state: int) -> bool:
+def finish_spawning(tx: Transaction, number: int, power_state: int, *, before: str = "building") -> bool:
     """Make a spawned instance active.
 
+    :param before: the state it was spawned in, ``building`` or ``rebuilding``
     :returns: whether it was still waiting for that
     """
-    values = {"number": number, "power": power_state, "at": now()}
+    values = {"number": number, "power": power_state, "at": now(), "before": before}
     return bool(tx.execute(_TO_ACTIVE, values).rowcount)
 
 
@@ -186,9 +217,30 @@ def change(tx: Transaction, number: int, task_states: Iterable[str], values: Map
 
 
 def fail(tx: Transaction, number: int, task_states: Iterable[str], fault: str) -> bool:
-    """:func:`change` to the state ``error`` with a text for the owner."""
-    values = {"vm_state": "error", "task_state": None, "fault_code": 500, "fault_message": fault[:255]}
-    return change(tx, number, task_states, values)
+    """:func:`change` to the state ``error`` with a text for the owner; it can no longer be restored from there."""
+    return change(tx, number, task_states, {"vm_state": "error", "deleted_at": None, **fault_values(fault)})
+
+
+def fault_values(fault: str) -> dict[str, Any]:
+    """The columns of an instance whose task has come to nothing.
+
+    :param fault: for its owner
+    """
+    return {"task_state": None, "fault_code": 500, "fault_message": fault[:255], "fault_at": now()}
+
+
+def start_reclaiming(tx: Transaction, host: str, before: datetime, most: int) -> list[str]:
+    """Move instances of a host that were deleted, and not restored in time, to the task ``deleting``.
+
+    :param before: those that were deleted earlier than this
+    :param most: how many at a time
+    :returns: their UUIDs; whoever calls sends the messages
+    """
+    rows = tx.execute(_RECLAIMABLE, {"place": host, "before": before, "most": most}).all()
+    if rows:
+        chosen = sa.update(instances).where(instances.c.id.in_([row.id for row in rows]))
+        tx.execute(chosen.values(task_state="deleting", progress=0))
+    return [row.uuid for row in rows]
 
 
 # -- volumes of instances ----------------------------------------------------------------------------------
@@ -329,3 +381,27 @@ def finish_image(tx: Transaction, uuid: str, *, status: str, size: int = 0) -> b
         .values(status=status, size=size, progress=100 if status == "active" else 0)
     )
     return bool(tx.execute(query).rowcount)
+
+
+def rotate_backups(tx: Transaction, instance_uuid: str, backup_type: str, rotation: int) -> None:
+    """End the oldest backups of an instance that are ready.
+
+    :param backup_type: of which kind, the property ``backup_type``
+    :param rotation: how many of them stay
+    """
+    query = (
+        sa.select(images.c.id)
+        .join_from(images, image_properties, image_properties.c.image_id == images.c.id)
+        .where(
+            images.c.instance_uuid == instance_uuid,
+            images.c.deleted == 0,
+            images.c.status == "active",
+            image_properties.c.key == "backup_type",
+            image_properties.c.value == backup_type,
+        )
+        .order_by(images.c.id.desc())
+    )
+    surplus = [row.id for row in tx.execute(query)][max(0, rotation) :]
+    if surplus:
+        gone = {"deleted": images.c.id, "deleted_at": now(), "status": "deleted"}
+        tx.execute(sa.update(images).where(images.c.id.in_(surplus)).values(**gone))

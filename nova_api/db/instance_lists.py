@@ -241,7 +241,7 @@ def _statements(everybody: bool, by_ids: bool | None, hidden_image: str) -> _Sta
         addresses=sa.select(fixed_ips.c.instance_id, fixed_ips.c.address, floating_ips.c.address)
         .select_from(fixed.outerjoin(floating_ips, floating_ips.c.fixed_ip_id == fixed_ips.c.id))
         .where(*scope)
-        .order_by(fixed_ips.c.id),
+        .order_by(fixed_ips.c.virtual_interface_id, fixed_ips.c.id),
         groups=sa.select(instance_groups.c.instance_id, security_groups.c.id, security_groups.c.name)
         .select_from(groups.join(security_groups, security_groups.c.id == instance_groups.c.security_group_id))
         .where(*scope)

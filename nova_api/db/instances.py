@@ -16,7 +16,6 @@ from nova_api.db.models import (
     instance_groups,
     instance_metadata,
     instances,
-    migrations,
     now,
     security_groups,
     volumes,
@@ -251,17 +250,3 @@ def delete(tx: Transaction, numbers: Sequence[int]) -> list[tuple[int, str | Non
         )
     )
     return [(row.id, row.host) for row in doomed if row.host]
-
-
-def finished_move(tx: Transaction, number: int) -> Row[Any] | None:
-    """The move of an instance to another size or host that waits for a confirmation."""
-    mine = sa.and_(migrations.c.instance_id == number, migrations.c.status == "finished")
-    return tx.execute(sa.select(migrations).where(mine).order_by(migrations.c.id.desc()).limit(1)).first()
-
-
-def end_move(tx: Transaction, move: int, status: str) -> None:
-    """Note what has become of a move.
-
-    :param status: ``confirmed`` or ``reverted``
-    """
-    tx.execute(sa.update(migrations).where(migrations.c.id == move).values(status=status))

@@ -61,7 +61,7 @@ _ADDRESSES: sa.Select[Any] = (
             floating_ips, floating_ips.c.fixed_ip_id == fixed_ips.c.id
         )
     )
-    .order_by(fixed_ips.c.instance_id, fixed_ips.c.id, floating_ips.c.id)
+    .order_by(fixed_ips.c.instance_id, fixed_ips.c.virtual_interface_id, fixed_ips.c.id, floating_ips.c.id)
 )
 _METADATA: sa.Select[Any] = sa.select(
     instance_metadata.c.instance_id, instance_metadata.c.key, instance_metadata.c.value

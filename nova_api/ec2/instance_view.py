@@ -104,7 +104,7 @@ class InstanceView:
     def _modern(self, row: Any) -> str:
         """What today's SDKs print besides (spec ec2.md 12)."""
         reason = ""
-        if row.fault_message:
+        if row.fault_message and row.vm_state == "error":
             message = escape(row.fault_message)
             reason = f"<stateReason><code>Server.InternalError</code><message>{message}</message></stateReason>"
         token = f"<clientToken>{escape(row.client_token)}</clientToken>" if row.client_token else ""

@@ -1,11 +1,12 @@
-"""Building an instance: address, volumes, guest.
+"""Building an instance: addresses, volumes, guest.
 
-Three steps, each of which finds what a process that died before has left: one transaction takes an address
+Three steps, each of which finds what a process that died before has left: one transaction takes addresses
 and moves the task to ``spawning``; the volumes are made and attached; the guest is made, and a second
 transaction says so. An instance that was terminated meanwhile wins: what was built is taken down again.
 """
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy.engine import Row
@@ -14,14 +15,16 @@ from sqlalchemy.exc import IntegrityError
 from nova_api.context import RequestContext
 from nova_api.db import guests, networks, services
 from nova_api.db.engine import Transaction
-from nova_api.errors import NoMoreFixedIps
+from nova_api.errors import FixedIpInUse, FixedIpInvalid, NetworkNotFound, NoMoreFixedIps
 from nova_api.nodes.drivers.hypervisor import BlockDevice, HypervisorError, Interface, PowerState
-from nova_api.nodes.guest_node import GuestNode, attached_devices, guest_of, interfaces_of
+from nova_api.nodes.guest_node import GuestNode, attached_devices, files_of, guest_of, interfaces_of
 
 log = logging.getLogger(__name__)
 
 #: Tasks of an instance that is being built.
 BUILDING = ("scheduling", "networking", "block_device_mapping", "spawning")
+#: Network and, if any, fixed address of each card that an instance asked for.
+Requested = Sequence[tuple[str, str | None]]
 #: Tries until a random hardware address is a new one.
 _MAC_TRIES = 5
 
@@ -33,9 +36,22 @@ class VolumeNotReady(HypervisorError):
 class Builds(GuestNode):
     """The part of the compute node that builds."""
 
-    def run_instance(self, context: RequestContext, instance_uuid: str, **_unused: object) -> None:
-        """Build an instance that the scheduler has placed here."""
-        prepared = self._prepare(instance_uuid)
+    def run_instance(
+        self,
+        context: RequestContext,
+        instance_uuid: str,
+        admin_password: str | None = None,
+        injected_files: Sequence[Sequence[str]] | None = None,
+        requested_networks: Requested | None = None,
+        **_unused: object,
+    ) -> None:
+        """Build an instance that the scheduler has placed here.
+
+        :param injected_files: path and content (base64) of files for it
+        :param requested_networks: UUID and, if any, fixed address of the networks that it gets a card on, in this
+            order; without any it gets one on a network of its project
+        """
+        prepared = self._prepare(instance_uuid, requested_networks or ())
         if prepared is None:
             return
         row, interfaces = prepared
@@ -43,7 +59,8 @@ class Builds(GuestNode):
 
         def build() -> None:
             devices = self._volumes(context, row) if row.has_devices else []
-            self.driver.spawn(guest, interfaces, devices)
+            files = files_of(injected_files)
+            self.driver.spawn(guest, interfaces, devices, files=files, admin_password=admin_password)
 
         if not self._attempt(row, BUILDING, build):
             return
@@ -51,36 +68,73 @@ class Builds(GuestNode):
         if not done:
             self._give_way(row)
 
-    def _prepare(self, uuid: str) -> tuple[Row[Any], list[Interface]] | None:
-        """Take an address, once; None when there is nothing to build."""
+    def _prepare(self, uuid: str, requested: Requested) -> tuple[Row[Any], list[Interface]] | None:
+        """Take addresses, once; None when there is nothing to build."""
         for attempt in range(1, _MAC_TRIES + 1):
             try:
-                return self.db.write(lambda tx: self._prepare_in(tx, uuid))
+                return self.db.write(lambda tx: self._prepare_in(tx, uuid, requested))
             except IntegrityError:
                 if attempt == _MAC_TRIES:
                     raise
         raise AssertionError("unreachable")
 
-    def _prepare_in(self, tx: Transaction, uuid: str) -> tuple[Row[Any], list[Interface]] | None:
+    def _prepare_in(self, tx: Transaction, uuid: str, requested: Requested) -> tuple[Row[Any], list[Interface]] | None:
         row = guests.lock(tx, uuid)
         if row is None or row.vm_state != "building" or row.task_state not in BUILDING:
             return None
-        if row.task_state == "spawning":  # a second delivery: the first one has taken the address
+        if row.task_state == "spawning":  # a second delivery: the first one has taken the addresses
             return row, interfaces_of(tx.conn, row)
         try:
-            got = networks.allocate(tx, row.id, row.project_id)
-        except NoMoreFixedIps as error:
+            if requested:
+                for network, address in requested:
+                    networks.allocate_on(tx, row.id, row.project_id, network, address)
+            else:
+                networks.allocate(tx, row.id, row.project_id)
+        except (FixedIpInUse, FixedIpInvalid, NetworkNotFound, NoMoreFixedIps) as error:
+            networks.free(tx, [row.id])
             guests.fail(tx, row.id, BUILDING, error.message)
             return None
         guests.start_spawning(tx, row.id)
-        net = got.network
-        return row, [Interface(got.mac, got.address, net.cidr, net.gateway, net.bridge)]
+        return row, interfaces_of(tx.conn, row)
 
-    def _give_way(self, row: Row[Any]) -> None:
-        """Take down what was built for an instance that was terminated meanwhile."""
-        current = self._find(row.uuid)
-        if current is None or current.task_state == "deleting":
-            self._attempt(row, (), lambda: self.driver.destroy(guest_of(row)))
+    # -- once more
+
+    def rebuild_instance(
+        self,
+        context: RequestContext,
+        instance_uuid: str,
+        new_pass: str | None = None,
+        injected_files: Sequence[Sequence[str]] | None = None,
+        **_unused: object,
+    ) -> None:
+        """Build an instance anew, of an image that the API has written into its row; addresses and volumes stay.
+
+        :param new_pass: of its administrator
+        :param injected_files: path and content (base64) of files for it
+        """
+        row = self.db.write(lambda tx: self._start_rebuild(tx, instance_uuid))
+        if row is None:
+            return
+        with self.db.read() as conn:
+            interfaces, devices = interfaces_of(conn, row), attached_devices(conn, row)
+
+        def build() -> None:
+            files = files_of(injected_files)
+            self.driver.rebuild(guest_of(row), interfaces, devices, files=files, admin_password=new_pass)
+
+        if not self._attempt(row, ("spawning",), build):
+            return
+        running = PowerState.RUNNING
+        if not self.db.write(lambda tx: guests.finish_spawning(tx, row.id, running, before="rebuilding")):
+            self._give_way(row)
+
+    @staticmethod
+    def _start_rebuild(tx: Transaction, uuid: str) -> Row[Any] | None:
+        row = guests.lock(tx, uuid)
+        if row is None or row.vm_state != "rebuilding" or row.task_state not in (None, "spawning"):
+            return None
+        guests.start_spawning(tx, row.id)
+        return row
 
     # -- volumes
 

@@ -3,23 +3,28 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, ClassVar, Literal
 
-from nova_api.context import RequestContext
-from nova_api.db import guests, instances, networks, services
+from sqlalchemy.engine import Row
+
+from nova_api.context import RequestContext, admin_context
+from nova_api.db import guests, instances, moves, networks, services
 from nova_api.db.engine import Transaction
+from nova_api.db.models import now
 from nova_api.errors import IncorrectInstanceState, InstanceNotFound
 from nova_api.nodes.builds import Builds
 from nova_api.nodes.disks import Disks
 from nova_api.nodes.drivers.hypervisor import Guest, HypervisorError, PowerState
-from nova_api.nodes.guest_node import attached_devices, guest_of, interfaces_of
+from nova_api.nodes.guest_node import attached_devices, fault_of, guest_of, interfaces_of
+from nova_api.nodes.moves import Moves
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A change of a guest's power: the tasks it belongs to, and what is true when it is done."""
+    """Something that is done to a guest: the tasks it belongs to, and what is true when it is done."""
 
     task_states: tuple[str, ...]
     vm_state: str
@@ -35,23 +40,41 @@ SUSPEND = Task(("suspending",), "suspended", PowerState.SUSPENDED)
 RESUME = Task(("resuming",), "active", PowerState.RUNNING)
 RESCUE = Task(("rescuing",), "rescued", PowerState.RUNNING)
 UNRESCUE = Task(("unrescuing",), "active", PowerState.RUNNING)
+SET_PASSWORD = Task(("updating_password",), "active", PowerState.RUNNING)
+#: Of an instance that was deleted and can still be restored, and of one that is being restored.
+SOFT_DELETE = Task(("powering-off",), "soft-delete", PowerState.SHUTDOWN)
+RESTORE = Task(("powering-on",), "active", PowerState.RUNNING)
+
+#: Instances that a host begins to end at a time because nobody has restored them.
+_RECLAIMED_AT_A_TIME = 100
 
 
-class ComputeManager(Builds, Disks):
+class ComputeManager(Builds, Disks, Moves):
     """Answers ``compute`` and ``compute.HOST``."""
 
     methods: ClassVar[tuple[str, ...]] = (
         "run_instance",
+        "rebuild_instance",
         "terminate_instance",
         "reboot_instance",
         "stop_instance",
         "start_instance",
+        "power_off_instance",
+        "power_on_instance",
         "pause_instance",
         "unpause_instance",
         "suspend_instance",
         "resume_instance",
         "rescue_instance",
         "unrescue_instance",
+        "set_admin_password",
+        "reset_network",
+        "inject_network_info",
+        "resize_instance",
+        "finish_resize",
+        "confirm_resize",
+        "revert_resize",
+        "finish_revert_resize",
         "get_console_output",
         "get_diagnostics",
         "attach_volume",
@@ -101,10 +124,31 @@ class ComputeManager(Builds, Disks):
                 if device.connection_info and device.host:
                     gone = {"volume_id": device.volume_id, "host": self.host}
                     messages.append((f"volume.{device.host}", "terminate_connection", gone))
+            left = moves.latest(tx.conn, row.id)
+            if left is not None and left.status != "confirmed" and left.source_compute != self.host:
+                # Nobody will ask for what a move has left there.
+                drop = {"instance_uuid": row.uuid, "migration_id": left.id}
+                messages.append((f"compute.{left.source_compute}", "confirm_resize", drop))
             messages += [("network", "disassociate_floating_ip", {"address": one}) for one in floating]
             self.outbox.cast_many(tx, context, messages)
 
         self.db.write(end)
+
+    def reclaim(self, seconds: float) -> int:
+        """Begin to end instances that were deleted and that nobody has restored; to be called now and then.
+
+        :param seconds: how long they can be restored
+        :returns: how many they were
+        """
+
+        def work(tx: Transaction) -> int:
+            before = now() - timedelta(seconds=seconds)
+            found = guests.start_reclaiming(tx, self.host, before, _RECLAIMED_AT_A_TIME)
+            topic, method = f"compute.{self.host}", "terminate_instance"
+            self.outbox.cast_many(tx, admin_context(), [(topic, method, {"instance_uuid": one}) for one in found])
+            return len(found)
+
+        return self.db.write(work)
 
     # -- power
 
@@ -147,6 +191,18 @@ class ComputeManager(Builds, Disks):
     def unrescue_instance(self, context: RequestContext, instance_uuid: str) -> None:
         """Boot a rescued instance's own disk again."""
         self._change_power(instance_uuid, UNRESCUE, self.driver.unrescue)
+
+    def power_off_instance(self, context: RequestContext, instance_uuid: str) -> None:
+        """Switch off an instance that was deleted and can still be restored."""
+        self._change_power(instance_uuid, SOFT_DELETE, self.driver.power_off)
+
+    def power_on_instance(self, context: RequestContext, instance_uuid: str) -> None:
+        """Switch on an instance that is being restored."""
+        self._change_power(instance_uuid, RESTORE, self._power_on)
+
+    def set_admin_password(self, context: RequestContext, instance_uuid: str, new_pass: str, **_unused: object) -> None:
+        """Set the password of a running instance's administrator."""
+        self._change_power(instance_uuid, SET_PASSWORD, lambda guest: self.driver.set_admin_password(guest, new_pass))
 
     def _change_power(self, uuid: str, task: Task, action: Callable[[Guest], None]) -> None:
         row = self._find(uuid)
@@ -214,6 +270,26 @@ class ComputeManager(Builds, Disks):
             raise IncorrectInstanceState(str(error)) from error
 
     # -- packets
+
+    def reset_network(self, context: RequestContext, instance_uuid: str) -> None:
+        """Have an instance set up its network anew; whether it does changes nothing about it."""
+        self._nudge(instance_uuid, lambda row: self.driver.reset_network(guest_of(row)))
+
+    def inject_network_info(self, context: RequestContext, instance_uuid: str) -> None:
+        """Tell an instance what addresses it has; whether it listens changes nothing about it."""
+
+        def inject(row: Row[Any]) -> None:
+            with self.db.read() as conn:
+                interfaces = interfaces_of(conn, row)
+            self.driver.inject_network_info(guest_of(row), interfaces)
+
+        self._nudge(instance_uuid, inject)
+
+    def _nudge(self, uuid: str, action: Callable[[Row[Any]], None]) -> None:
+        row = self._find(uuid)
+        fault = None if row is None else fault_of(lambda: action(row))
+        if fault is not None:
+            log.error("%s: instance %s: %s", self.host, uuid, fault)
 
     def refresh_security_group_rules(self, context: RequestContext, security_group_id: int) -> None:
         """The rules of a security group have changed.

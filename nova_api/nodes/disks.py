@@ -84,6 +84,9 @@ class Disks(GuestNode):
         """Fill an image with an instance's disk, and make the volume snapshots that the image names.
 
         :param image_id: UUID of the image
+        :param image_type: ``snapshot``, or ``backup``: older ones give way to it
+        :param backup_type: of a backup: which ones
+        :param rotation: of a backup: how many of them stay
         :param restart: stop the instance for it when it runs, and start it again
         """
         row = self._find(instance_uuid)
@@ -110,6 +113,8 @@ class Disks(GuestNode):
             status = "active" if fault is None else "killed"
             guests.finish_image(tx, image_id, status=status, size=sizes[0])
             guests.change(tx, row.id, SNAPSHOT_TASKS, {"task_state": None})
+            if fault is None and image_type == "backup" and backup_type and rotation is not None:
+                guests.rotate_backups(tx, row.uuid, backup_type, rotation)
 
         self.db.write(finish)
 

@@ -1,5 +1,6 @@
 """What the parts of the compute node share: what drivers are told, and what becomes of their failures."""
 
+import base64
 import json
 import logging
 from collections.abc import Callable, Iterable, Sequence
@@ -11,7 +12,14 @@ from nova_api.context import RequestContext
 from nova_api.db import guests, networks
 from nova_api.db.engine import Database
 from nova_api.errors import ApiError, ServiceUnavailable
-from nova_api.nodes.drivers.hypervisor import BlockDevice, Guest, Hypervisor, HypervisorError, Interface
+from nova_api.nodes.drivers.hypervisor import (
+    BlockDevice,
+    Guest,
+    Hypervisor,
+    HypervisorError,
+    InjectedFile,
+    Interface,
+)
 from nova_api.rpc.client import Rpc
 from nova_api.rpc.envelope import RemoteError
 from nova_api.rpc.outbox import Outbox
@@ -62,6 +70,12 @@ class GuestNode:
         log.error("%s: instance %s: %s", self.host, row.uuid, fault)
         self.db.write(lambda tx: guests.fail(tx, row.id, task_states, fault))
         return False
+
+    def _give_way(self, row: Row[Any]) -> None:
+        """Take down what was built for an instance that was terminated meanwhile."""
+        current = self._find(row.uuid)
+        if current is None or current.task_state == "deleting":
+            self._attempt(row, (), lambda: self.driver.destroy(guest_of(row)))
 
     def _connect(self, context: RequestContext, row: Row[Any], volume_id: int, volume_host: str) -> Any:
         """Ask the volume's node for the way to it.
@@ -117,6 +131,14 @@ def guest_of(row: Row[Any]) -> Guest:
         user_data=row.user_data,
         root_device_name=row.root_device_name,
     )
+
+
+def files_of(injected: Iterable[Sequence[str]] | None) -> list[InjectedFile]:
+    """The files that a message brings for a guest.
+
+    :param injected: path and content (base64) of each
+    """
+    return [InjectedFile(path, base64.b64decode(content)) for path, content in injected or ()]
 
 
 def interfaces_of(conn: Connection, row: Row[Any]) -> list[Interface]:

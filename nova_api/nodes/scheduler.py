@@ -1,4 +1,4 @@
-"""The scheduler: which host gets what.
+"""The scheduler: which host gets what, and where what has a host goes from there.
 
 A reservation is placed as a whole in one transaction. Hosts that do not report, are disabled, are in another
 zone or are full are left out; of the rest the one with the most free memory takes the next instance, so
@@ -7,20 +7,25 @@ instances spread.
 
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from sqlalchemy.engine import Row
 
 from nova_api.config import Config
 from nova_api.context import RequestContext
-from nova_api.db import guests, services
+from nova_api.db import guests, moves, services
 from nova_api.db import volumes as volume_queries
 from nova_api.db.engine import Database, Transaction
 from nova_api.db.models import now
+from nova_api.db.moves import Sizes
 from nova_api.db.services import FreeHost
+from nova_api.nodes.drivers.hypervisor import PowerState
 from nova_api.rpc.outbox import Outbox
 
 NO_HOST = "No valid host was found. "
+_ROOM = ("vcpus", "memory_mb", "local_gb")
+#: An instance, or what it takes.
+Wants = TypeVar("Wants", Row[Any], Sizes)
 
 
 class SchedulerManager:
@@ -30,7 +35,7 @@ class SchedulerManager:
     :param outbox: takes the messages for the hosts chosen
     """
 
-    methods: ClassVar[tuple[str, ...]] = ("run_instance", "create_volume")
+    methods: ClassVar[tuple[str, ...]] = ("run_instance", "prep_resize", "create_volume")
     binary: ClassVar[str] = "nova-scheduler"
 
     def __init__(self, db: Database, outbox: Outbox, config: Config) -> None:
@@ -45,6 +50,9 @@ class SchedulerManager:
         request_spec: Mapping[str, Any],
         topic: str = "compute",
         filter_properties: Mapping[str, Any] | None = None,
+        admin_password: str | None = None,
+        injected_files: Sequence[Sequence[str]] | None = None,
+        requested_networks: Sequence[Sequence[str | None]] | None = None,
         **_unused: object,
     ) -> None:
         """Place the instances of a reservation; those for which there is no host end in ``error``.
@@ -53,7 +61,14 @@ class SchedulerManager:
         :param topic: of the service that builds them
         :param filter_properties: ``force_hosts`` are the only ones asked, however full they are;
             ``ignore_hosts``
+        :param admin_password: as ``injected_files`` and ``requested_networks``, for the hosts
         """
+        given = {
+            "admin_password": admin_password,
+            "injected_files": injected_files,
+            "requested_networks": requested_networks,
+        }
+        passed_on = {name: value for name, value in given.items() if value is not None}
         uuids = request_spec.get("instance_uuids") or [request_spec["instance_properties"]["uuid"]]
         limits = filter_properties or {}
 
@@ -73,13 +88,75 @@ class SchedulerManager:
                 tx,
                 context,
                 [
-                    (f"{topic}.{host}", "run_instance", {"instance_uuid": row.uuid})
+                    (f"{topic}.{host}", "run_instance", {"instance_uuid": row.uuid, **passed_on})
                     for host, chosen in placed.items()
                     for row in chosen
                 ],
             )
 
         self.db.write(work)
+
+    def prep_resize(
+        self,
+        context: RequestContext,
+        instance_uuid: str,
+        instance_type_id: int,
+        topic: str = "compute",
+        filter_properties: Mapping[str, Any] | None = None,
+        **_unused: object,
+    ) -> None:
+        """Choose the host that an instance moves to for another flavor, or for the one it has; without one it
+        stays as it is.
+
+        :param instance_type_id: number of the flavor
+        :param topic: of the service that moves it
+        :param filter_properties: as for :meth:`run_instance`
+        """
+        limits = filter_properties or {}
+
+        def work(tx: Transaction) -> None:
+            # Hosts before the instance, as everywhere: whoever takes them the other way round may wait for ever.
+            hosts = services.free_hosts(tx, self.config.service_down_time)
+            row = guests.lock(tx, instance_uuid)
+            if row is None or row.vm_state != "resizing" or row.task_state != "resize_prep":
+                return
+            hosts = _candidates(hosts, limits.get("force_hosts") or (), limits.get("ignore_hosts") or ())
+            hosts = _with_moves(hosts, moves.incoming(tx.conn), row)
+            dest = self._destination(tx, row, instance_type_id, hosts, forced=bool(limits.get("force_hosts")))
+            if dest is None:
+                running = row.power_state == PowerState.RUNNING
+                back = {"vm_state": "active", "progress": 100} if running else {"vm_state": "shutoff"}
+                why = _why(hosts) if hosts else "No other compute service is up."
+                values = {**back, **guests.fault_values(NO_HOST + why)}
+                guests.change(tx, row.id, ("resize_prep",), values)
+                return
+            before = moves.confirm_unfinished(tx, row.id)
+            move = moves.insert(tx, row, dest, instance_type_id)
+            guests.change(tx, row.id, ("resize_prep",), {"task_state": "resize_migrating"})
+            told = [(one.source_compute, "confirm_resize", one.id) for one in before]
+            told.append((row.host, "resize_instance", move))
+            self.outbox.cast_many(
+                tx,
+                context,
+                [
+                    (f"{topic}.{host}", method, {"instance_uuid": row.uuid, "migration_id": number})
+                    for host, method, number in told
+                ],
+            )
+
+        self.db.write(work)
+
+    @staticmethod
+    def _destination(
+        tx: Transaction, row: Row[Any], flavor_id: int, hosts: Iterable[FreeHost], *, forced: bool
+    ) -> str | None:
+        flavor = moves.flavor(tx.conn, flavor_id)
+        if flavor is None or row.host is None:
+            return None
+        local_gb = flavor.root_gb + flavor.ephemeral_gb
+        wanted = Sizes(flavor.vcpus, flavor.memory_mb, local_gb, row.availability_zone)
+        placed, _ = choose(hosts, [wanted], forced=forced)
+        return next(iter(placed), None)
 
     def create_volume(
         self,
@@ -112,8 +189,8 @@ class SchedulerManager:
 
 
 def choose(
-    hosts: Iterable[FreeHost], rows: Sequence[Row[Any]], *, forced: bool = False
-) -> tuple[dict[str, list[Row[Any]]], list[Row[Any]]]:
+    hosts: Iterable[FreeHost], rows: Sequence[Wants], *, forced: bool = False
+) -> tuple[dict[str, list[Wants]], list[Wants]]:
     """Spread instances over hosts, most free memory first.
 
     :param rows: with ``vcpus``, ``memory_mb``, ``local_gb`` and ``availability_zone`` (None: any)
@@ -122,8 +199,8 @@ def choose(
     """
     heap = [(-host.memory_mb, host.host, host) for host in hosts]
     heapq.heapify(heap)
-    placed: dict[str, list[Row[Any]]] = {}
-    left_over: list[Row[Any]] = []
+    placed: dict[str, list[Wants]] = {}
+    left_over: list[Wants] = []
     for row in rows:
         passed: list[tuple[int, str, FreeHost]] = []
         while heap:
@@ -147,7 +224,7 @@ def choose(
     return placed, left_over
 
 
-def _fits(host: FreeHost, row: Row[Any], forced: bool) -> bool:
+def _fits(host: FreeHost, row: Wants, forced: bool) -> bool:
     if row.availability_zone and row.availability_zone != host.zone:
         return False
     return forced or (host.vcpus >= row.vcpus and host.memory_mb >= row.memory_mb and host.local_gb >= row.local_gb)
@@ -156,6 +233,17 @@ def _fits(host: FreeHost, row: Row[Any], forced: bool) -> bool:
 def _candidates(hosts: Iterable[FreeHost], forced: Iterable[str], ignored: Iterable[str]) -> list[FreeHost]:
     only, without = set(forced), set(ignored)
     return [host for host in hosts if (not only or host.host in only) and host.host not in without]
+
+
+def _with_moves(hosts: Iterable[FreeHost], incoming: Mapping[str, Sizes], row: Row[Any]) -> list[FreeHost]:
+    """Hosts with what is left of them once everybody who is on his way has arrived, and an instance has left."""
+    own = Sizes(row.vcpus, row.memory_mb, row.root_gb + row.ephemeral_gb)
+    found = []
+    for host in hosts:
+        more, less = (own if host.host == row.host else Sizes(0, 0, 0)), incoming.get(host.host, Sizes(0, 0, 0))
+        left = {name: getattr(host, name) + getattr(more, name) - getattr(less, name) for name in _ROOM}
+        found.append(host._replace(**left))
+    return found
 
 
 def _why(hosts: Sequence[FreeHost]) -> str:

@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import ClassVar, Protocol
 
 from nova_api.config import Config
@@ -11,6 +12,7 @@ from nova_api.db.engine import Database, Transaction
 from nova_api.errors import ConfigError
 from nova_api.nodes.cert import CertManager
 from nova_api.nodes.compute import ComputeManager
+from nova_api.nodes.console import ConsoleManager
 from nova_api.nodes.network import NetworkManager
 from nova_api.nodes.scheduler import SchedulerManager
 from nova_api.nodes.volume import VolumeManager
@@ -129,6 +131,41 @@ class Heart:
                 log.warning("%s could not report: %s", self._host, error)
 
 
+class Periodic:
+    """Does something again and again, from a thread of its own.
+
+    :param name: of the thread, and in the log
+    :param seconds: between the end of one time and the beginning of the next
+    :param work: what to do; what it raises is logged, and it is done again
+    """
+
+    def __init__(self, name: str, seconds: float, work: Callable[[], object]) -> None:
+        self._name, self._seconds, self._work = name, seconds, work
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self, timeout: float) -> bool:
+        """Do it no more.
+
+        :param timeout: seconds
+        :returns: it is not being done any more
+        """
+        self._stopping.set()
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self._seconds):
+            try:
+                self._work()
+            except Exception as error:
+                log.warning("%s: %s", self._name, error)
+
+
 def _scheduler(runtime: Runtime, host: str) -> Manager:
     return SchedulerManager(runtime.db, runtime.outbox, runtime.config)
 
@@ -158,6 +195,10 @@ def _cert(runtime: Runtime, host: str) -> Manager:
     return CertManager(runtime.config)
 
 
+def _console(runtime: Runtime, host: str) -> Manager:
+    return ConsoleManager(runtime.db, runtime.config, host)
+
+
 #: How the manager of each topic is made.
 MANAGERS: Mapping[str, Callable[[Runtime, str], Manager]] = {
     "scheduler": _scheduler,
@@ -165,6 +206,7 @@ MANAGERS: Mapping[str, Callable[[Runtime, str], Manager]] = {
     "network": _network,
     "volume": _volume,
     "cert": _cert,
+    "console": _console,
 }
 
 
@@ -191,7 +233,16 @@ def start_all(runtime: Runtime, topics: Iterable[str] = tuple(MANAGERS), host: s
     heart.start()
     for node in nodes:
         node.start()
-    return [heart, *nodes]
+    periodic = _periodic(nodes, runtime.config)
+    for task in periodic:
+        task.start()
+    return [heart, *nodes, *periodic]
+
+
+def _periodic(nodes: Iterable[NodeService], config: Config) -> list[Periodic]:
+    seconds = config.reclaim_instance_interval
+    managers = [node.manager for node in nodes if isinstance(node.manager, ComputeManager) and seconds > 0]
+    return [Periodic(f"reclaim.{one.host}", config.report_interval, partial(one.reclaim, seconds)) for one in managers]
 
 
 def stop_all(running: Iterable[Running], timeout: float) -> bool:

@@ -169,3 +169,45 @@ def test_the_search_uses_the_index(tmp_path: Any) -> None:
     (step,) = [row[-1] for row in plan]
     assert "ix_fixed_ips_network_id_instance_id_reserved_id" in step
     assert "network_id=? AND instance_id=? AND reserved=?" in step
+
+
+# -- networks that an instance names -----------------------------------------------------------------------
+
+
+def test_a_card_on_a_network_of_its_choice(any_db: Database) -> None:
+    add_network(any_db, "10.0.0.0/29")
+    add_network(any_db, "10.1.0.0/29", uuid="u1", project_id="acme")
+    (number,) = add_instances(any_db, 1)
+
+    def take(tx: Any) -> list[str]:
+        wanted = (None, "10.1.0.5")
+        return [networks.allocate_on(tx, number, "acme", "u1", address).address for address in reversed(wanted)]
+
+    assert any_db.write(take) == ["10.1.0.5", "10.1.0.2"]
+    with any_db.read() as conn:
+        assert [card.address for card in networks.cards(conn, number)] == ["10.1.0.5", "10.1.0.2"]
+
+
+@pytest.mark.parametrize(
+    ("project", "uuid", "address", "error"),
+    [
+        ("acme", "u2", None, errors.NetworkNotFound),
+        ("other", "u1", None, errors.NetworkNotFound),
+        ("acme", "u1", "10.1.0.1", errors.FixedIpInUse),
+        ("acme", "u1", "10.1.0.2", errors.FixedIpInUse),
+        ("acme", "u1", "10.0.0.2", errors.FixedIpInvalid),
+        ("acme", "full", None, errors.NoMoreFixedIps),
+    ],
+)
+def test_a_card_that_cannot_be_had(
+    any_db: Database, project: str, uuid: str, address: str | None, error: type[Exception]
+) -> None:
+    add_network(any_db, "10.0.0.0/29")
+    add_network(any_db, "10.1.0.0/29", uuid="u1", project_id="acme")
+    add_network(any_db, "10.2.0.0/30", uuid="full")
+    holder, filler, number = add_instances(any_db, 3)
+    any_db.write(lambda tx: networks.allocate_on(tx, holder, "acme", "u1", "10.1.0.2"))
+    any_db.write(lambda tx: networks.allocate_on(tx, filler, "acme", "full"))
+    with pytest.raises(error):
+        any_db.write(lambda tx: networks.allocate_on(tx, number, project, uuid, address))
+    assert sorted(held(any_db)) == ["10.1.0.2", "10.2.0.2"]

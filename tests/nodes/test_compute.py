@@ -1,4 +1,5 @@
 import threading
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -97,10 +98,10 @@ def test_a_build_gives_way_to_terminate(world: World, monkeypatch: pytest.Monkey
     entered, go_on = threading.Event(), threading.Event()
     real = node.driver.spawn
 
-    def slow(*args: Any) -> None:
+    def slow(*args: Any, **more: Any) -> None:
         entered.set()
         assert go_on.wait(30)
-        real(*args)
+        real(*args, **more)
 
     monkeypatch.setattr(node.driver, "spawn", slow)
     world.schedule([row])
@@ -129,7 +130,7 @@ def test_a_build_stopped_before_it_began_is_not_begun(world: World) -> None:
 def test_what_the_driver_cannot_do_is_told(world: World, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     world.start()
 
-    def refuse(*args: Any) -> None:
+    def refuse(*args: Any, **more: Any) -> None:
         raise error
 
     monkeypatch.setattr(world.hosts["h1"].driver, "spawn", refuse)
@@ -183,7 +184,7 @@ def test_a_process_killed_while_it_builds(world: World, monkeypatch: pytest.Monk
     hang = threading.Event()
     entered = threading.Semaphore(0)
 
-    def spawn(*args: Any) -> None:
+    def spawn(*args: Any, **more: Any) -> None:
         entered.release()
         hang.wait()  # for ever: nothing after this line runs, as in a process that is gone
 
@@ -226,3 +227,115 @@ def test_questions_about_what_is_not_there(world: World) -> None:
         with pytest.raises(RemoteError) as failed:
             world.call(row, method)
         assert failed.value.exc_type == "InstanceNotFound"
+
+
+# -- what else owners do -----------------------------------------------------------------------------------
+
+
+@both_ways
+def test_the_password(world: World, twice: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.start(twice=twice)
+    row = world.running()
+    told: list[str] = []
+    monkeypatch.setattr(world.hosts["h1"].driver, "set_admin_password", lambda guest, word: told.append(word))
+    row = world.do(row, "updating_password", "set_admin_password", new_pass="pa55")
+    assert (state(row), told) == (("active", None, 1), ["pa55"])
+    world.cast("compute.h1", "set_admin_password", instance_uuid=row.uuid, new_pass="late")
+    world.settle()
+    assert told == ["pa55"]
+
+
+@both_ways
+def test_deleted_and_restored(world: World, twice: bool) -> None:
+    world.start(twice=twice)
+    row = world.running()
+    world.update(models.instances, row.id, vm_state="soft-delete", deleted_at=models.now())
+    row = world.do(row, "powering-off", "power_off_instance")
+    assert (state(row), power(world, row)) == (("soft-delete", None, 4), PowerState.SHUTDOWN)
+    assert row.deleted == 0 and row.deleted_at is not None
+    world.update(models.instances, row.id, vm_state="active", deleted_at=None)
+    row = world.do(row, "powering-on", "power_on_instance")
+    assert (state(row), power(world, row)) == (("active", None, 1), PowerState.RUNNING)
+
+
+@pytest.mark.parametrize(
+    ("task", "method", "does", "args"),
+    [
+        ("updating_password", "set_admin_password", "set_admin_password", {"new_pass": "x"}),
+        ("powering-off", "power_off_instance", "power_off", {}),
+        ("powering-on", "power_on_instance", "power_on", {}),
+    ],
+)
+def test_what_fails_is_told(
+    world: World, monkeypatch: pytest.MonkeyPatch, task: str, method: str, does: str, args: dict[str, str]
+) -> None:
+    world.start()
+    row = world.running()
+    world.update(models.instances, row.id, deleted_at=models.now())
+
+    def refuse(*args: Any) -> None:
+        raise HypervisorError("It does not listen.")
+
+    monkeypatch.setattr(world.hosts["h1"].driver, does, refuse)
+    row = world.do(row, task, method, **args)
+    assert (row.vm_state, row.task_state, row.deleted_at) == ("error", None, None)
+    assert (row.fault_message, row.fault_code) == ("It does not listen.", 500) and row.fault_at is not None
+
+
+@both_ways
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("method", ["reset_network", "inject_network_info"])
+def test_hints_about_the_network(
+    world: World, monkeypatch: pytest.MonkeyPatch, twice: bool, fails: bool, method: str
+) -> None:
+    world.start(twice=twice)
+    row = world.running()
+    told: list[tuple[Any, ...]] = []
+
+    def listen(*args: Any) -> None:
+        told.append(args)
+        if fails:
+            raise HypervisorError("It does not listen.")
+
+    monkeypatch.setattr(world.hosts["h1"].driver, method, listen)
+    world.cast("compute.h1", method, instance_uuid=row.uuid)
+    world.cast("compute.h1", method, instance_uuid="none")
+    world.settle()
+    assert world.again(row) == row
+    assert len(told) == (2 if twice else 1)
+    assert told[0][0] == guest_of(row)
+    assert [card.address for card in told[0][1]] == ["10.0.0.2"] if method == "inject_network_info" else True
+
+
+def soft_deleted(world: World, ago: int, **values: Any) -> Any:
+    row = world.running()
+    at = models.now() - timedelta(seconds=ago)
+    world.update(
+        models.instances, row.id, **{"vm_state": "soft-delete", "task_state": None, "deleted_at": at, **values}
+    )
+    return world.again(row)
+
+
+def test_nobody_restores_it_in_time(world: World) -> None:
+    world.start("h1")
+    node = world.hosts["h1"]
+    late, stuck = soft_deleted(world, 100), soft_deleted(world, 100, task_state="powering-off")
+    kept = [
+        soft_deleted(world, 10),
+        soft_deleted(world, 100, vm_state="active"),
+        soft_deleted(world, 100, host="h2"),
+    ]
+    assert node.reclaim(60) == 2
+    world.settle()
+    for row in (late, stuck):
+        gone = world.again(row)
+        assert (gone.vm_state, gone.deleted) == ("deleted", row.id)
+        assert node.driver.power_state(guest_of(gone)) is PowerState.NOSTATE
+    assert [world.again(row) for row in kept] == kept
+    assert node.reclaim(60) == 0
+
+
+def test_what_is_being_ended_is_not_ended_again(world: World) -> None:
+    world.start()
+    soft_deleted(world, 100, task_state="deleting")
+    assert world.hosts["h1"].reclaim(60) == 0

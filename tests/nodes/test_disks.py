@@ -262,3 +262,54 @@ def test_an_image_of_an_instance_that_ended_is_killed(world: World) -> None:
     world.cast("compute.h1", "snapshot_instance", instance_uuid=row.uuid, image_id=image.uuid, restart=True)
     world.settle()
     assert world.row(models.images, image.id).status == "killed"
+
+
+# -- backups -----------------------------------------------------------------------------------------------
+
+
+def backup(world: World, row: Any, kind: str, **values: Any) -> Any:
+    image = saving(world, row)
+    for key, value in (("backup_type", kind), ("image_type", "backup")):
+        statement = models.image_properties.insert().values(image_id=image.id, key=key, value=value)
+        world.db.write(lambda tx, statement=statement: tx.execute(statement))
+    if values:
+        world.update(models.images, image.id, **values)
+    return world.row(models.images, image.id)
+
+
+@both_ways
+@pytest.mark.parametrize(("rotation", "left"), [(2, 2), (1, 1), (0, 0), (9, 4)])
+def test_old_backups_give_way(world: World, twice: bool, rotation: int, left: int) -> None:
+    world.start(twice=twice)
+    row, other = world.running(), world.running()
+    daily = [backup(world, row, "daily", status="active") for _ in range(3)]
+    kept = [
+        backup(world, row, "weekly", status="active"),
+        backup(world, other, "daily", status="active"),
+        backup(world, row, "daily", status="killed"),
+    ]
+    new = backup(world, row, "daily")
+    args = {"image_id": new.uuid, "image_type": "backup", "backup_type": "daily", "rotation": rotation}
+    row = world.do(row, "image_backup", "snapshot_instance", **args)
+    assert state(row) == ("active", None, 1)
+    after = [world.row(models.images, one.id) for one in (*daily, new)]
+    alive = [one for one in after if one.deleted == 0]
+    assert alive == (after[-left:] if left else [])
+    assert all((one.status, one.deleted) == ("deleted", one.id) for one in after if one not in alive)
+    assert [world.row(models.images, one.id) for one in kept] == kept
+
+
+def test_a_backup_that_fails_drives_nothing_out(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.start()
+    row = world.running()
+    old = backup(world, row, "daily", status="active")
+
+    def refuse(*args: Any) -> int:
+        raise HypervisorError("No space.")
+
+    monkeypatch.setattr(world.hosts["h1"].driver, "snapshot", refuse)
+    new = backup(world, row, "daily")
+    args = {"image_id": new.uuid, "image_type": "backup", "backup_type": "daily", "rotation": 1}
+    world.do(row, "image_backup", "snapshot_instance", **args)
+    assert world.row(models.images, old.id) == old
+    assert world.row(models.images, new.id).status == "killed"

@@ -110,6 +110,7 @@ def test_no_valid_host(world: World, values: dict[str, Any]) -> None:
     row = world.again(row)
     assert (row.vm_state, row.task_state, row.host) == ("error", None, None)
     assert row.fault_message.startswith("No valid host was found.") and row.fault_code == 500
+    assert row.fault_at is not None
     assert world.again(good).vm_state == "active"
 
 

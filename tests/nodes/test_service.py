@@ -11,6 +11,7 @@ from nova_api.context import admin_context
 from nova_api.db import services
 from nova_api.errors import ConfigError
 from nova_api.nodes import service
+from nova_api.nodes.compute import ComputeManager
 from nova_api.nodes.service import NodeService
 from nova_api.runtime import Runtime
 
@@ -33,7 +34,7 @@ def reports(runtime: Runtime) -> dict[str, tuple[int, bool]]:
 def test_every_topic_reports_answers_and_says_goodbye(runtime: Runtime) -> None:
     running = service.start_all(runtime)
     try:
-        assert set(reports(runtime)) == {"scheduler", "compute", "network", "volume", "cert"}
+        assert set(reports(runtime)) == {"scheduler", "compute", "network", "volume", "cert", "console"}
         assert all(alive for _, alive in reports(runtime).values())
         assert "CERTIFICATE" in runtime.rpc.call(CONTEXT, "cert", "fetch_ca")
         until = time.monotonic() + 30
@@ -64,8 +65,8 @@ def test_a_driver_that_is_not_there(tmp_path: Path, options: dict[str, str]) -> 
 
 
 def test_an_unknown_topic(runtime: Runtime) -> None:
-    with pytest.raises(ConfigError, match="console"):
-        service.start_all(runtime, ["compute", "console"])
+    with pytest.raises(ConfigError, match="floppy"):
+        service.start_all(runtime, ["compute", "floppy"])
     assert reports(runtime) == {}
 
 
@@ -118,3 +119,38 @@ def test_methods_outside_the_table_are_not_reached(runtime: Runtime) -> None:
     with pytest.raises(Exception, match="secret"):
         runtime.rpc.call(CONTEXT, "slow", "secret")
     node.stop(10.0)
+
+
+def test_what_is_done_again_and_again() -> None:
+    done = threading.Semaphore(0)
+
+    def work() -> None:
+        done.release()
+        raise ValueError("a defect: it is done again all the same")
+
+    periodic = service.Periodic("again", 0.001, work)
+    periodic.start()
+    for _ in range(3):
+        assert done.acquire(timeout=30)
+    assert periodic.stop(30.0)
+
+
+@pytest.mark.parametrize("seconds", [0, 60])
+def test_compute_ends_what_nobody_restores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: int) -> None:
+    asked: list[float] = []
+    entered = threading.Event()
+
+    def reclaim(manager: ComputeManager, given: float) -> int:
+        asked.append(given)
+        entered.set()
+        return 0
+
+    monkeypatch.setattr(ComputeManager, "reclaim", reclaim)
+    runtime = testing.make_runtime(tmp_path, report_interval=0.01, reclaim_instance_interval=seconds)
+    running = service.start_all(runtime, ["compute", "scheduler"])
+    try:
+        assert entered.wait(30) if seconds else len(running) == 3
+    finally:
+        assert service.stop_all(running, 10.0)
+        runtime.close()
+    assert set(asked) == ({60} if seconds else set())

@@ -14,7 +14,7 @@ A driver reads and writes no table and sends no message.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Literal
 
@@ -99,6 +99,19 @@ class BlockDevice:
 
 
 @dataclass(frozen=True, slots=True)
+class InjectedFile:
+    """A file that a guest finds on its disk when it boots for the first time.
+
+    A driver that writes into a disk image must not follow links that the image holds (CVE-2012-3447).
+
+    :ivar path: absolute, without ``..``
+    """
+
+    path: str
+    content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Capacity:
     """What a host has, before any guest.
 
@@ -152,8 +165,36 @@ class Hypervisor(ABC):
     # -- life
 
     @abstractmethod
-    def spawn(self, guest: Guest, interfaces: Sequence[Interface], devices: Sequence[BlockDevice]) -> None:
-        """Make the guest and start it. A guest that runs already is left alone."""
+    def spawn(
+        self,
+        guest: Guest,
+        interfaces: Sequence[Interface],
+        devices: Sequence[BlockDevice],
+        *,
+        files: Sequence[InjectedFile] = (),
+        admin_password: str | None = None,
+    ) -> None:
+        """Make the guest and start it. A guest that runs already is left alone.
+
+        :param files: to be put on its disk
+        :param admin_password: of its administrator; None leaves what the image has
+        """
+
+    @abstractmethod
+    def rebuild(
+        self,
+        guest: Guest,
+        interfaces: Sequence[Interface],
+        devices: Sequence[BlockDevice],
+        *,
+        files: Sequence[InjectedFile] = (),
+        admin_password: str | None = None,
+    ) -> None:
+        """Throw the guest's own disk away and make it anew of its image, which may be another one than before;
+        the guest runs afterwards. Volumes stay. No guest is fine.
+
+        :param files: as for :meth:`spawn`, and ``admin_password``
+        """
 
     @abstractmethod
     def destroy(self, guest: Guest) -> None:
@@ -172,6 +213,13 @@ class Hypervisor(ABC):
         """Restart the guest; it runs afterwards, also when it was off.
 
         :param kind: ``SOFT`` asks the guest, ``HARD`` is the reset button
+        """
+
+    @abstractmethod
+    def set_admin_password(self, guest: Guest, password: str) -> None:
+        """Set the password of the administrator of a guest that runs.
+
+        :raises WrongState: it does not run
         """
 
     @abstractmethod
@@ -203,6 +251,61 @@ class Hypervisor(ABC):
     @abstractmethod
     def unrescue(self, guest: Guest) -> None:
         """Boot the guest's own disk again."""
+
+    # -- cards
+
+    @abstractmethod
+    def reset_network(self, guest: Guest) -> None:
+        """Have the guest set up its network anew.
+
+        :raises WrongState: there is no such guest
+        """
+
+    @abstractmethod
+    def inject_network_info(self, guest: Guest, interfaces: Sequence[Interface]) -> None:
+        """Tell the guest what cards and addresses it has.
+
+        :raises WrongState: there is no such guest
+        """
+
+    # -- moves: to another size, to another host, or both
+    #
+    # migrate_off at the source, finish_migration at the destination, then either confirm_migration at the
+    # source, or revert_migration at the destination and finish_revert_migration at the source. Source and
+    # destination may be the same host: what migrate_off keeps, and what finish_migration makes of it, are two
+    # things there too. destroy removes both.
+
+    @abstractmethod
+    def migrate_off(self, guest: Guest, dest_host: str) -> None:
+        """Switch the guest off, keep its disk, and bring a copy of it where :meth:`finish_migration` finds it.
+
+        :param dest_host: name of the compute node that it goes to
+        """
+
+    @abstractmethod
+    def finish_migration(self, guest: Guest, interfaces: Sequence[Interface], devices: Sequence[BlockDevice]) -> None:
+        """Start a guest that has come from another host, or from another size.
+
+        :param guest: with its new sizes
+        :param devices: as this host reaches them
+        """
+
+    @abstractmethod
+    def confirm_migration(self, guest: Guest) -> None:
+        """Drop what :meth:`migrate_off` kept; a guest of this host stays. Nothing kept is fine."""
+
+    @abstractmethod
+    def revert_migration(self, guest: Guest) -> None:
+        """End what :meth:`finish_migration` made; what :meth:`migrate_off` kept stays. No guest is fine."""
+
+    @abstractmethod
+    def finish_revert_migration(
+        self, guest: Guest, interfaces: Sequence[Interface], devices: Sequence[BlockDevice]
+    ) -> None:
+        """Start what :meth:`migrate_off` kept.
+
+        :param guest: with its old sizes
+        """
 
     # -- questions
 

@@ -4,9 +4,6 @@ A guest is one small object; its console text is not kept but written when someb
 is and how long it has been up. That keeps a thousand idle guests within a few hundred kilobytes.
 """
 
-import base64
-import binascii
-import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,11 +12,13 @@ from typing import Literal
 
 from nova_api import limits
 from nova_api.config import Config
+from nova_api.nodes.drivers.console import banner, boot_messages
 from nova_api.nodes.drivers.hypervisor import (
     BlockDevice,
     Capacity,
     Guest,
     Hypervisor,
+    InjectedFile,
     Interface,
     PowerState,
     WrongState,
@@ -66,6 +65,7 @@ class SimulatedHypervisor(Hypervisor):
         self._sleep = sleep or time.sleep
         self._clock = clock or time.time
         self._domains: dict[int, _Domain] = {}
+        self._kept: dict[int, _Domain] = {}  # what moves have left behind
         self._lock = threading.Lock()
 
     # -- the host
@@ -84,19 +84,40 @@ class SimulatedHypervisor(Hypervisor):
 
     # -- life
 
-    def spawn(self, guest: Guest, interfaces: Sequence[Interface], devices: Sequence[BlockDevice]) -> None:
+    def spawn(
+        self,
+        guest: Guest,
+        interfaces: Sequence[Interface],
+        devices: Sequence[BlockDevice],
+        *,
+        files: Sequence[InjectedFile] = (),
+        admin_password: str | None = None,
+    ) -> None:
+        # There is no disk that files or a password could be kept on.
         if self.power_state(guest) is PowerState.RUNNING:
             return
         self._take(self.config.simulated_boot_seconds)
         with self._lock:
             if guest.id not in self._domains:
-                domain = self._domains[guest.id] = _Domain(PowerState.RUNNING, self._clock())
-                for device in devices:
-                    _plug(domain, device)
+                self._make(guest, devices)
+
+    def rebuild(
+        self,
+        guest: Guest,
+        interfaces: Sequence[Interface],
+        devices: Sequence[BlockDevice],
+        *,
+        files: Sequence[InjectedFile] = (),
+        admin_password: str | None = None,
+    ) -> None:
+        self._take(self.config.simulated_stop_seconds + self.config.simulated_boot_seconds)
+        with self._lock:
+            self._make(guest, devices)
 
     def destroy(self, guest: Guest) -> None:
         with self._lock:
             self._domains.pop(guest.id, None)
+            self._kept.pop(guest.id, None)
 
     def power_on(self, guest: Guest, interfaces: Sequence[Interface], devices: Sequence[BlockDevice]) -> None:
         if self.power_state(guest) is PowerState.RUNNING:
@@ -119,6 +140,11 @@ class SimulatedHypervisor(Hypervisor):
             self._halt(domain, PowerState.SHUTDOWN)
             self._boot(domain)
 
+    def set_admin_password(self, guest: Guest, password: str) -> None:
+        with self._domain(guest) as domain:
+            if domain.state is not PowerState.RUNNING:
+                raise WrongState(f"{guest.hostname} does not run")
+
     def pause(self, guest: Guest) -> None:
         self._freeze(guest, PowerState.PAUSED)
 
@@ -137,6 +163,62 @@ class SimulatedHypervisor(Hypervisor):
     def unrescue(self, guest: Guest) -> None:
         self._switch_disk(guest, rescued=False)
 
+    # -- cards
+
+    def reset_network(self, guest: Guest) -> None:
+        self._must_exist(guest)
+
+    def inject_network_info(self, guest: Guest, interfaces: Sequence[Interface]) -> None:
+        self._must_exist(guest)
+
+    # -- moves
+
+    def migrate_off(self, guest: Guest, dest_host: str) -> None:
+        if self.power_state(guest) is PowerState.RUNNING:
+            self._take(self.config.simulated_stop_seconds)
+        with self._lock:
+            domain = self._domains.pop(guest.id, None)
+            if domain is not None:
+                self._halt(domain, PowerState.SHUTDOWN)
+                self._kept[guest.id] = domain
+            elif guest.id not in self._kept:
+                raise _not_here(guest)
+
+    def finish_migration(self, guest: Guest, interfaces: Sequence[Interface], devices: Sequence[BlockDevice]) -> None:
+        self._arrive(guest, devices, None)
+
+    def confirm_migration(self, guest: Guest) -> None:
+        with self._lock:
+            self._kept.pop(guest.id, None)
+
+    def revert_migration(self, guest: Guest) -> None:
+        if self.power_state(guest) is PowerState.RUNNING:
+            self._take(self.config.simulated_stop_seconds)
+        with self._lock:
+            self._domains.pop(guest.id, None)
+
+    def finish_revert_migration(
+        self, guest: Guest, interfaces: Sequence[Interface], devices: Sequence[BlockDevice]
+    ) -> None:
+        self._arrive(guest, devices, self._kept.get(guest.id))
+        with self._lock:
+            self._kept.pop(guest.id, None)
+
+    def _arrive(self, guest: Guest, devices: Sequence[BlockDevice], kept: _Domain | None) -> None:
+        if self.power_state(guest) is PowerState.RUNNING:
+            return
+        self._take(self.config.simulated_boot_seconds)
+        with self._lock:
+            domain = kept or self._domains.get(guest.id)
+            if domain is None:
+                self._make(guest, devices)
+                return
+            self._domains[guest.id] = domain
+            domain.devices = None
+            for device in devices:
+                _plug(domain, device)
+            self._boot(domain)
+
     # -- questions
 
     def power_state(self, guest: Guest) -> PowerState:
@@ -151,7 +233,7 @@ class SimulatedHypervisor(Hypervisor):
         shown = min(domain.boots, _KEPT_BOOTS)
         parts = [boot] * shown
         first = domain.boots - shown + 1
-        text = "".join(f"{_banner(number)}{part}" for number, part in enumerate(parts, first))
+        text = "".join(f"{banner(number)}{part}" for number, part in enumerate(parts, first))
         if domain.state is PowerState.RUNNING:
             text += f"\n{guest.hostname} login: " + self._marks(self._clock() - domain.since)
         elif domain.state is PowerState.SHUTDOWN:
@@ -209,8 +291,18 @@ class SimulatedHypervisor(Hypervisor):
         with self._lock:
             domain = self._domains.get(guest.id)
             if domain is None:
-                raise WrongState(f"{guest.hostname} is not on this host")
+                raise _not_here(guest)
             yield domain
+
+    def _must_exist(self, guest: Guest) -> None:
+        with self._domain(guest):
+            pass
+
+    def _make(self, guest: Guest, devices: Sequence[BlockDevice]) -> None:
+        """A new guest that has just booted, in the place of any other; the lock is held."""
+        domain = self._domains[guest.id] = _Domain(PowerState.RUNNING, self._clock())
+        for device in devices:
+            _plug(domain, device)
 
     def _uptime(self, domain: _Domain) -> float:
         running = domain.state is PowerState.RUNNING
@@ -253,65 +345,8 @@ class SimulatedHypervisor(Hypervisor):
         return "".join(f"\n[{n * _MARK_SECONDS:>10d}.0] syslogd: -- MARK --" for n in range(first, count + 1))
 
 
-def boot_messages(guest: Guest, interfaces: Sequence[Interface], *, rescued: bool = False) -> str:
-    """What a guest says while it boots.
-
-    :param rescued: it boots the rescue system
-    """
-    root = "LABEL=rescue" if rescued else guest.root_device_name or "/dev/vda"
-    lines = [
-        "[    0.000000] Linux version 3.2.0-23-virtual (simulated) #36-Ubuntu SMP",
-        f"[    0.000000] Command line: root={root} ro console=tty1 console=ttyS0",
-        f"[    0.000000] Memory: {guest.memory_mb * 1024}k total",
-        f"[    0.120000] Brought up {guest.vcpus} CPUs",
-        "[    0.880000] EXT4-fs (vda): mounted filesystem with ordered data mode",
-        f"cloud-init start-local running: {guest.uuid}",
-    ]
-    lines += [
-        f"ci-info: eth{number}: 1 {card.address} {card.cidr} {card.mac} gateway {card.gateway or '-'}"
-        for number, card in enumerate(interfaces)
-    ]
-    lines.append(f"Setting hostname to {guest.hostname}")
-    fingerprint = key_fingerprint(guest.key_data)
-    if fingerprint:
-        lines.append(f"ci-info: authorized key {fingerprint} {guest.key_name or ''} for user ec2-user".rstrip())
-    else:
-        lines.append("ci-info: no authorized ssh keys fingerprints found for user ec2-user.")
-    if guest.user_data:
-        digest = hashlib.sha256(guest.user_data.encode()).hexdigest()[:16]
-        lines.append(f"cloud-init: user data found, part-001 {digest}")
-    lines += [
-        "-----BEGIN SSH HOST KEY FINGERPRINTS-----",
-        f"ec2: 2048 {_host_key(guest)} root@{guest.hostname} (RSA)",
-        "-----END SSH HOST KEY FINGERPRINTS-----",
-        "cloud-init boot finished",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def key_fingerprint(public_key: str | None) -> str:
-    """MD5 of an OpenSSH public key as ``ssh-keygen`` writes it; empty without a readable key."""
-    parts = (public_key or "").split()
-    if len(parts) < 2:
-        return ""
-    try:
-        blob = base64.b64decode(parts[1], validate=True)
-    except (ValueError, binascii.Error):
-        return ""
-    return _pairs(hashlib.md5(blob, usedforsecurity=False).hexdigest())
-
-
-def _host_key(guest: Guest) -> str:
-    """A fingerprint that stays with the guest."""
-    return _pairs(hashlib.sha256(guest.uuid.encode()).hexdigest()[:32])
-
-
-def _pairs(digits: str) -> str:
-    return ":".join(digits[i : i + 2] for i in range(0, len(digits), 2))
-
-
-def _banner(boot: int) -> str:
-    return "" if boot == 1 else f"[    0.000000] reboot: Restarting system (boot {boot})\n"
+def _not_here(guest: Guest) -> WrongState:
+    return WrongState(f"{guest.hostname} is not on this host")
 
 
 def _short(device: str) -> str:

@@ -5,8 +5,9 @@ import sys
 import pytest
 
 from nova_api.config import Config
+from nova_api.nodes.drivers.console import boot_messages, key_fingerprint
 from nova_api.nodes.drivers.hypervisor import BlockDevice, Guest, Interface, PowerState, WrongState
-from nova_api.nodes.drivers.simulated import SimulatedHypervisor, boot_messages, key_fingerprint
+from nova_api.nodes.drivers.simulated import SimulatedHypervisor
 
 CARD = Interface("02:16:3e:00:00:01", "10.0.0.5", "10.0.0.0/24", "10.0.0.1", "br100")
 VOLUME = BlockDevice("/dev/vdb", 7, {})
@@ -120,6 +121,10 @@ def test_everything_may_be_said_twice(driver: SimulatedHypervisor) -> None:
         lambda d: d.snapshot(GUEST, "image"),
         lambda d: d.attach_volume(GUEST, VOLUME),
         lambda d: d.rescue(GUEST, []),
+        lambda d: d.set_admin_password(GUEST, "secret"),
+        lambda d: d.reset_network(GUEST),
+        lambda d: d.inject_network_info(GUEST, []),
+        lambda d: d.migrate_off(GUEST, "h2"),
     ],
 )
 def test_nothing_is_done_to_a_guest_that_is_not_there(driver: SimulatedHypervisor, action) -> None:  # type: ignore[no-untyped-def]
@@ -230,3 +235,61 @@ print(tracemalloc.get_traced_memory()[0] // 10_000)
 def test_an_idle_guest_is_small() -> None:
     said = subprocess.run([sys.executable, "-c", MEASURE], capture_output=True, text=True, check=True)
     assert int(said.stdout) < 300  # bytes
+
+
+# -- moves and rebuilds ------------------------------------------------------------------------------------
+
+
+def test_a_rebuilt_guest_boots_for_the_first_time(driver: SimulatedHypervisor) -> None:
+    running(driver).reboot(GUEST, "HARD")
+    for _ in range(2):
+        driver.rebuild(GUEST, [CARD], [VOLUME])
+        assert driver.power_state(GUEST) is PowerState.RUNNING
+        assert "(boot 2)" not in driver.console(GUEST, [CARD])
+        assert "vdb_read" in driver.diagnostics(GUEST)
+
+
+def test_a_password_needs_a_guest_that_runs(driver: SimulatedHypervisor) -> None:
+    running(driver).set_admin_password(GUEST, "secret")
+    driver.power_off(GUEST)
+    with pytest.raises(WrongState):
+        driver.set_admin_password(GUEST, "secret")
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_a_move_within_a_host(driver: SimulatedHypervisor, back: bool) -> None:
+    big = make_guest(memory_mb=1024)
+    running(driver).reboot(GUEST, "HARD")
+    for _ in range(2):
+        driver.migrate_off(GUEST, "h1")
+    assert driver.power_state(GUEST) is PowerState.NOSTATE
+    for _ in range(2):
+        driver.finish_migration(big, [CARD], [VOLUME])
+    assert driver.power_state(big) is PowerState.RUNNING
+    assert driver.diagnostics(big)["memory"] == 1024 * 1024
+    if not back:
+        for _ in range(2):
+            driver.confirm_migration(big)
+        assert driver.power_state(big) is PowerState.RUNNING
+        return
+    for _ in range(2):
+        driver.revert_migration(big)
+    assert driver.power_state(big) is PowerState.NOSTATE
+    for _ in range(2):
+        driver.finish_revert_migration(GUEST, [CARD], [])
+    assert driver.power_state(GUEST) is PowerState.RUNNING
+    assert "(boot 3)" in driver.console(GUEST, [CARD])
+    assert "vdb_read" not in driver.diagnostics(GUEST)
+
+
+def test_an_arrival_that_was_adopted_is_started(driver: SimulatedHypervisor) -> None:
+    driver.adopt(GUEST.id, PowerState.SHUTDOWN, 900.0)
+    driver.finish_migration(GUEST, [CARD], [VOLUME])
+    assert driver.power_state(GUEST) is PowerState.RUNNING
+
+
+def test_destroy_leaves_nothing_to_go_back_to(driver: SimulatedHypervisor) -> None:
+    running(driver).migrate_off(GUEST, "h2")
+    driver.destroy(GUEST)
+    with pytest.raises(WrongState):
+        driver.migrate_off(GUEST, "h2")
