@@ -125,7 +125,7 @@ class Element:
     :param text: what stands inside
     """
 
-    __slots__ = ("attributes", "children", "select", "tag", "text")
+    __slots__ = ("_names", "attributes", "children", "select", "tag", "text")
 
     def __init__(
         self,
@@ -136,6 +136,7 @@ class Element:
         text: Selector | None = None,
     ) -> None:
         self.tag, self.children, self.select, self.text = tag, children, select, text
+        self._names: dict[str | None, str] = {}
         pairs = attributes.items() if isinstance(attributes, Mapping) else ((name, name) for name in attributes)
         self.attributes: tuple[tuple[str, Selector], ...] = tuple(pairs)
 
@@ -148,19 +149,24 @@ class Element:
         text = other.text if self.text is None else self.text
         return Element(self.tag, *kept, *added, select=self.select, attributes=attributes, text=text)
 
-    def write(self, parent: Any, datum: Any) -> None:
-        """Append what this element shows of ``datum`` to an lxml element."""
+    def write(self, parent: Any, datum: Any, namespace: str | None) -> None:
+        """Append what this element shows of ``datum`` to an lxml element.
+
+        :param namespace: of the document, for names that have none
+        """
         shown = datum if self.select is None else _selected(datum, self.select)
         if shown is None or shown is _MISSING:
             return
+        name = self._names.get(namespace) or self._name(namespace)
         for one in shown if isinstance(shown, (list, tuple)) else (shown,):
-            self.fill(etree.SubElement(parent, self._name(parent)), one)
+            self.fill(etree.SubElement(parent, name), one, namespace)
 
-    def _name(self, parent: Any) -> str:
-        namespace = None if self.tag.startswith("{") else etree.QName(parent).namespace
-        return f"{{{namespace}}}{self.tag}" if namespace else self.tag
+    def _name(self, namespace: str | None) -> str:
+        qualified = self.tag.startswith("{") or not namespace
+        name = self._names[namespace] = self.tag if qualified else f"{{{namespace}}}{self.tag}"
+        return name
 
-    def fill(self, made: Any, datum: Any) -> None:
+    def fill(self, made: Any, datum: Any, namespace: str | None) -> None:
         """Give an lxml element its attributes, text and children."""
         for name, selector in self.attributes:
             value = _selected(datum, selector)
@@ -170,7 +176,7 @@ class Element:
             value = _selected(datum, self.text)
             made.text = safe_text(None if value is _MISSING else value)
         for one in self.children:
-            one.write(made, datum)
+            one.write(made, datum, namespace)
 
 
 def _selected(datum: Any, selector: Selector) -> Any:
@@ -228,7 +234,7 @@ class Template:
             raise ValueError("the root of a document shows one thing")
         default = self.nsmap.get(None)
         made = etree.Element(f"{{{default}}}{self.root.tag}" if default else self.root.tag, nsmap=self.nsmap)
-        self.root.fill(made, {} if shown is _MISSING else shown)
+        self.root.fill(made, {} if shown is _MISSING else shown, default)
         return made
 
 
