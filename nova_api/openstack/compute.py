@@ -9,6 +9,7 @@ from nova_api.openstack import (
     imagemetadata,
     images,
     ips,
+    limits,
     servermetadata,
     servers,
     versions,
@@ -43,6 +44,7 @@ class APIRouter(openstack.APIRouter):
         )
         add(mapper, "ip", "ips", ips.create_resource(), parent_resource=_SERVER)
         add(mapper, "image", "images", images.create_resource(of("images")), collection=detail)
+        add(mapper, "limits", "limits", limits.create_resource())
         add(mapper, "flavor", "flavors", flavors.create_resource(of("flavors")), collection=detail)
         self._add_metadata(mapper, "image_metadata", imagemetadata.create_resource(), _IMAGE)
         self._add_metadata(mapper, "server_metadata", servermetadata.create_resource(), _SERVER)

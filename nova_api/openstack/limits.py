@@ -1,0 +1,88 @@
+"""The limits of a project and of a user (spec openstack-core.md 6.6)."""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from nova_api import runtime
+from nova_api.cloud.quota import UNLIMITED
+from nova_api.openstack import wsgi
+from nova_api.openstack.ratelimit import LIMITS
+from nova_api.openstack.xml import COMMON_NSMAP, Element, Template
+
+#: Names of absolute limits, and the quotas that they are.
+_ABSOLUTE: Mapping[str, str] = {
+    "maxTotalRAMSize": "ram",
+    "maxTotalInstances": "instances",
+    "maxTotalCores": "cores",
+    "maxServerMeta": "metadata_items",
+    "maxImageMeta": "metadata_items",
+    "maxPersonality": "injected_files",
+    "maxPersonalitySize": "injected_file_content_bytes",
+}
+
+_RATE = Element(
+    "rate",
+    Element("limit", select="limit", attributes=("verb", "value", "remaining", "unit", "next-available")),
+    select="rate",
+    attributes=("uri", "regex"),
+)
+_TEMPLATE = Template(
+    Element(
+        "limits",
+        Element("rates", _RATE),
+        Element(
+            "absolute",
+            Element(
+                "limit",
+                select=lambda found: list(found.items()),
+                attributes={"name": lambda pair: pair[0], "value": lambda pair: pair[1]},
+            ),
+            select="absolute",
+        ),
+        select="limits",
+    ),
+    COMMON_NSMAP,
+)
+
+
+class LimitsController(wsgi.Controller):
+    """``/limits``.
+
+    :param services: the runtime; the current one by default
+    """
+
+    def __init__(self, services: runtime.Runtime | None = None) -> None:
+        self.services = services or runtime.current()
+
+    @wsgi.serializers(xml=_TEMPLATE)
+    def index(self, req: wsgi.Request) -> dict[str, Any]:
+        """Both kinds."""
+        quotas = self.services.quotas.limits(req.context.project_id or "")
+        absolute = {name: quotas[quota] for name, quota in _ABSOLUTE.items() if quotas[quota] != UNLIMITED}
+        rates = req.environ.get(LIMITS)
+        return {"limits": {"rate": grouped(rates() if rates is not None else ()), "absolute": absolute}}
+
+
+def grouped(rates: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Limits as documents have them: those of one URI together, in the order of the table.
+
+    :param rates: of :meth:`nova_api.openstack.ratelimit.Limiter.get_limits`
+    """
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for rate in rates:
+        uri, regex = rate["URI"], rate["regex"]
+        place = found.setdefault((uri, regex), {"uri": uri, "regex": regex, "limit": []})
+        when = datetime.fromtimestamp(rate["resetTime"], UTC)
+        place["limit"].append(
+            {
+                **{name: rate[name] for name in ("verb", "value", "remaining", "unit")},
+                "next-available": when.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            }
+        )
+    return list(found.values())
+
+
+def create_resource() -> wsgi.Resource:
+    """The resource of the routers."""
+    return wsgi.Resource(LimitsController())
