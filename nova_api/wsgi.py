@@ -25,13 +25,8 @@ _STRATEGY_ALIASES = {"local": ("local", "deprecated"), "deprecated": ("deprecate
 
 
 def decoded(path: str) -> str:
-    """A path of the environ, which carries its bytes as Latin-1, as text; empty when it is no UTF-8."""
-    if path.isascii():
-        return path
-    try:
-        return path.encode("latin-1").decode("utf-8")
-    except UnicodeError:
-        return ""
+    """A path of the environ, which carries its bytes as Latin-1, as text; what is no UTF-8 names nothing."""
+    return path if path.isascii() else path.encode("latin-1", "replace").decode("utf-8", "replace")
 
 
 class Request(webob.Request):  # type: ignore[misc]  # webob carries no types
