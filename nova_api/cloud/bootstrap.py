@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from nova_api import errors
 from nova_api.auth.identity import Identity, new_access_key, new_secret
+from nova_api.cloud.image import COLUMNS
 from nova_api.cloud.quota import RESOURCES, UNLIMITED
 from nova_api.config import Config
 from nova_api.context import new_uuid
@@ -24,13 +25,6 @@ from nova_api.db.models import flavors as flavor_table
 from nova_api.db.models import floating_ips, global_roles, images, memberships, project_roles, projects, users
 
 #: Properties of an image that have a column of their own.
-_COLUMNS = {
-    "kernel_id": "kernel_id",
-    "ramdisk_id": "ramdisk_id",
-    "architecture": "architecture",
-    "image_location": "location",
-    "root_device_name": "root_device_name",
-}
 #: Properties that say whose an image is; the first one counts.
 _OWNERS = ("owner_id", "project_id")
 
@@ -138,7 +132,7 @@ def _load_image(tx: Transaction, image: Mapping[str, Any]) -> None:
     if tx.execute(known).first() is not None:
         return
     given = dict(image.get("properties", {}))
-    values: dict[str, Any] = {column: given.pop(name) for name, column in _COLUMNS.items() if name in given}
+    values: dict[str, Any] = {column: given.pop(name) for name, column in COLUMNS.items() if name in given}
     owners = [given.pop(name) for name in _OWNERS if name in given]
     values |= {
         "uuid": image["id"],
@@ -305,7 +299,7 @@ def _images(conn: Any) -> list[dict[str, Any]]:
     made = []
     for row in rows:
         kind = row.container_format if row.container_format in ("aki", "ari") else "ami"
-        own = {name: getattr(row, column) for name, column in _COLUMNS.items() if getattr(row, column)}
+        own = {name: getattr(row, column) for name, column in COLUMNS.items() if getattr(row, column)}
         owner = {"owner_id": row.project_id, "project_id": row.project_id, "user_id": row.user_id}
         made.append(
             {

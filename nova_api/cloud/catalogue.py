@@ -12,29 +12,13 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from nova_api import errors, limits
-from nova_api.cloud.image import ImageRecord, is_owner, records_of
+from nova_api.cloud.image import COLUMNS, FIXED, ImageRecord, is_owner, records_of
 from nova_api.cloud.instance_images import check_image_metadata
 from nova_api.cloud.quota import Quotas
 from nova_api.context import RequestContext
 from nova_api.db import images as queries
 from nova_api.db.engine import Database, Transaction
 from nova_api.db.models import image_properties, images, now
-
-#: Properties that are columns: a client may write them.
-COLUMNS: Mapping[str, str] = {
-    "architecture": "architecture",
-    "image_location": "location",
-    "kernel_id": "kernel_id",
-    "ramdisk_id": "ramdisk_id",
-    "root_device_name": "root_device_name",
-}
-#: Properties that say whose an image is: they outlive every change, and no user writes them (spec 6.3 [D]).
-FIXED: Mapping[str, str] = {
-    "instance_uuid": "instance_uuid",
-    "owner_id": "project_id",
-    "project_id": "project_id",
-    "user_id": "user_id",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,8 +139,6 @@ class Catalogue:
 def _write(tx: Transaction, number: int, given: Mapping[str, str], *, replace: bool) -> None:
     columns: dict[str, Any] = dict.fromkeys(COLUMNS.values()) if replace else {}
     columns |= {COLUMNS[key]: value for key, value in given.items() if key in COLUMNS}
-    if any(len(value or "") > getattr(images.c[name].type, "length", 0) for name, value in columns.items()):
-        raise errors.ImageMetadataLimitExceeded
     queries.update(tx, number, {**columns, "updated_at": now()})
     if replace:
         queries.remove_properties(tx, number)
@@ -166,7 +148,7 @@ def _write(tx: Transaction, number: int, given: Mapping[str, str], *, replace: b
 def properties_of(image: ImageRecord) -> dict[str, str]:
     """The properties of an image, with those that are columns."""
     found = {key: getattr(image, column) for key, column in {**COLUMNS, **FIXED}.items()}
-    return {**{key: value for key, value in found.items() if value}, **image.properties}
+    return {**image.properties, **{key: value for key, value in found.items() if value}}
 
 
 def _conditions(query: CatalogueQuery) -> list[sa.ColumnElement[bool]]:

@@ -5,7 +5,7 @@ The catalogue holds what Glance held for Nova 2012.1 (spec ec2.md 4.6). The EC2 
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -23,6 +23,21 @@ from nova_api.db.models import images, now
 
 _EC2_ID = re.compile(r"(ami|aki|ari)-([0-9a-fA-F]{1,16})\Z")
 DEFAULT_ROOT = "/dev/sda1"
+#: Properties that are columns: a client may write them.
+COLUMNS: Mapping[str, str] = {
+    "architecture": "architecture",
+    "image_location": "location",
+    "kernel_id": "kernel_id",
+    "ramdisk_id": "ramdisk_id",
+    "root_device_name": "root_device_name",
+}
+#: Properties that say whose an image is: they outlive every change, and no user writes them (spec 6.3 [D]).
+FIXED: Mapping[str, str] = {
+    "instance_uuid": "instance_uuid",
+    "owner_id": "project_id",
+    "project_id": "project_id",
+    "user_id": "user_id",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy.engine import Connection, Row
 
 from nova_api import errors, limits
-from nova_api.cloud.image import ImageRecord, Images, owner_of, storage_of
+from nova_api.cloud.image import COLUMNS, FIXED, ImageRecord, Images, owner_of, storage_of
 from nova_api.cloud.policy import Policy
 from nova_api.cloud.quota import UNLIMITED, Quotas
 from nova_api.cloud.server_actions import Action, check
@@ -24,6 +24,8 @@ from nova_api.rpc.outbox import Outbox
 
 _SNAPSHOT_STATES = ("active", "shutoff", "stopped")
 _LIVE_SNAPSHOT_STATES = (*_SNAPSHOT_STATES, "paused", "suspended", "rescued")
+#: Most characters of properties that are columns.
+_LONGEST = {key: int(getattr(images.c[column].type, "length", 0)) for key, column in COLUMNS.items()}
 SNAPSHOT = Action(
     name="createImage",
     policy="compute:snapshot",
@@ -101,8 +103,10 @@ class InstanceImages:
                 "min_ram": source[0].min_ram if source else 0,
                 "min_disk": source[0].min_disk if source else 0,
                 **storage_of(row.root_device_name, ()),
+                **{COLUMNS[key]: value for key, value in spec.metadata.items() if key in COLUMNS},
             }
-            free = {**spec.metadata, "image_type": kind}
+            free = {key: value for key, value in spec.metadata.items() if key not in COLUMNS and key not in FIXED}
+            free["image_type"] = kind
             if spec.backup_type:
                 free["backup_type"] = spec.backup_type
             queries.insert(tx, values, free)
@@ -250,5 +254,6 @@ def check_image_metadata(allowed: Mapping[str, int], metadata: Mapping[str, str]
     if most != UNLIMITED and len(metadata) > most:
         raise errors.ImageMetadataLimitExceeded
     for key, value in metadata.items():
-        if len(key) > limits.MAX_NAME or len(value) > limits.MAX_IMAGE_PROPERTY:
+        most_text = _LONGEST.get(key, limits.MAX_IMAGE_PROPERTY)
+        if len(key) > limits.MAX_NAME or len(value) > most_text:
             raise errors.ImageMetadataLimitExceeded
