@@ -14,6 +14,7 @@ from nova_api.db.engine import Transaction
 from nova_api.db.models import now
 from nova_api.errors import IncorrectInstanceState, InstanceNotFound
 from nova_api.nodes.builds import Builds
+from nova_api.nodes.console_topics import ConsoleTopics
 from nova_api.nodes.disks import Disks
 from nova_api.nodes.drivers.hypervisor import Guest, HypervisorError, PowerState
 from nova_api.nodes.guest_node import attached_devices, fault_of, guest_of, interfaces_of
@@ -49,7 +50,7 @@ RESTORE = Task(("powering-on",), "active", PowerState.RUNNING)
 _RECLAIMED_AT_A_TIME = 100
 
 
-class ComputeManager(Builds, Disks, Moves):
+class ComputeManager(Builds, Disks, Moves, ConsoleTopics):
     """Answers ``compute`` and ``compute.HOST``."""
 
     methods: ClassVar[tuple[str, ...]] = (
@@ -77,6 +78,7 @@ class ComputeManager(Builds, Disks, Moves):
         "finish_revert_resize",
         "get_console_output",
         "get_diagnostics",
+        "get_console_topic",
         "attach_volume",
         "detach_volume",
         "snapshot_instance",
