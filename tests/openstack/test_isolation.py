@@ -143,6 +143,8 @@ def compare(
         one, other = (door.ask(path, method, body, user="bob", headers=headers) for path in (foreign, nothing))
         texts = [one.text, other.text]
         for name, value in made.items():
+            if len(value) < 8:
+                continue  # a number that may stand in the text for something else
             texts[0] = texts[0].replace(value, "ID")
             texts[1] = texts[1].replace(missing[name], "ID")
         about = f"{method} {foreign} {json.dumps(body)}"
