@@ -16,16 +16,18 @@ KINDS = ("sqlite", "postgresql", "mysql")
 
 
 @contextmanager
-def database(kind: str, folder: Path) -> Iterator[Database]:
+def database(kind: str, folder: Path, *, empty: bool = False) -> Iterator[Database]:
     """A database with the tables of nova_api and nothing in them.
 
     :param kind: of :data:`KINDS`; a server that does not answer skips the test
     :param folder: for the file of SQLite
+    :param empty: without the tables: whoever uses it makes them by migration
     """
+    metadata = sa.MetaData() if empty else models.metadata
     if kind == "sqlite":
         db = Database(f"sqlite:///{folder}/test.sqlite")
         try:
-            models.metadata.create_all(db.engine)
+            metadata.create_all(db.engine)
             yield db
         finally:
             db.close()
@@ -37,7 +39,7 @@ def database(kind: str, folder: Path) -> Iterator[Database]:
         conn.exec_driver_sql(f"CREATE DATABASE {name}")
     db = Database(url.set(database=name).render_as_string(hide_password=False))
     try:
-        models.metadata.create_all(db.engine)
+        metadata.create_all(db.engine)
         yield db
     finally:
         db.close()

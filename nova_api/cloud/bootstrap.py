@@ -20,7 +20,7 @@ from nova_api.context import new_uuid
 from nova_api.db import flavors, floating, networks, quotas
 from nova_api.db import identity as people
 from nova_api.db import images as catalogue
-from nova_api.db.engine import Database, Transaction
+from nova_api.db.engine import Database, Transaction, follow_ids
 from nova_api.db.models import flavors as flavor_table
 from nova_api.db.models import floating_ips, global_roles, images, memberships, project_roles, projects, users
 
@@ -79,6 +79,7 @@ def _load(tx: Transaction, identity: Identity, config: Config, document: Mapping
         _load_flavor(tx, flavor)
     for image in document.get("images", ()):
         _load_image(tx, image)
+    follow_ids(tx, flavor_table, images)
     for network in document.get("networks", ()):
         _load_network(tx, config, network)
     pool = document.get("floating")

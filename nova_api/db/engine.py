@@ -161,6 +161,21 @@ def new_id(result: CursorResult[Any]) -> int:
     return int(key[0])
 
 
+def follow_ids(tx: Transaction, *tables: sa.Table) -> None:
+    """Have new rows numbered after those that were inserted with numbers of their own.
+
+    SQLite and MariaDB do so by themselves; a sequence of PostgreSQL knows nothing of them.
+    """
+    if tx.conn.dialect.name != "postgresql":
+        return
+    for table in tables:
+        sequence = sa.func.pg_get_serial_sequence(table.name, "id")
+        greatest = tx.execute(sa.select(sa.func.max(table.c.id))).scalar()
+        if greatest is not None:  # numbers that were given out and are free again stay unused
+            used = sa.func.greatest(greatest, sa.func.nextval(sequence) - 1)
+            tx.execute(sa.select(sa.func.setval(sequence, used)))
+
+
 def _worth_another_try(error: Exception) -> bool:
     original = getattr(error, "orig", None)
     if original is None:

@@ -105,6 +105,11 @@ class FaultWrapper(Middleware):
     """
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        body = self._answer(environ, start_response)
+        # No resource knows HEAD; not every server drops the document of its refusal.
+        return () if environ.get("REQUEST_METHOD") == "HEAD" else body
+
+    def _answer(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         try:
             return self.application(environ, start_response)
         except errors.ApiError as error:

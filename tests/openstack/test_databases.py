@@ -1,0 +1,72 @@
+"""The OpenStack door on every kind of database: what SQL differs in is asked for here."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nova_api.testing import cloud as running
+from tests.databases import KINDS, database
+from tests.openstack.fakes import DOCUMENT, RAW, Door, message
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def door(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    folder: Path = tmp_path_factory.mktemp(request.param)
+    with database(request.param, folder, empty=True) as db:
+        url = db.url.render_as_string(hide_password=False)
+        with running(folder / "state", DOCUMENT, sql_connection=url, allow_resize_to_same_host=True) as made:
+            yield Door(made)
+
+
+def names(door: Door, query: str, user: str = "alice") -> list[str]:
+    answer = door.ask(f"/servers/detail?{query}", user=user)
+    assert answer.status_int == 200, answer.text
+    return [one["name"] for one in answer.json["servers"]]
+
+
+def test_a_walk(door: Door) -> None:
+    first = door.boot(name="db-one", metadata={"k": "v", "č": "ž"})
+    second = door.boot(name="DB-two", networks=None, user_data="")
+    door.boot("bob", name="db-three")
+    # Patterns: text, regular expressions, capitals, other alphabets.
+    assert names(door, "name=db") == ["db-one"]
+    assert names(door, "name=[dD][bB]-.*o") == ["DB-two", "db-one"]
+    assert names(door, "name=%5Cw%2B-one$") == ["db-one"]
+    assert names(door, "name=b-one") == []
+    assert message(door.ask("/servers?name=("))[0] == 400
+    assert door.ask("/servers?name=%5CpN%2B").status_int in (200, 400)
+    assert names(door, "all_tenants=1&name=db-", "admin") == ["db-three", "db-one"]
+    assert names(door, f"image={RAW}&flavor=1&status=active") == ["DB-two", "db-one"]
+    assert names(door, "changes-since=2012-01-01T00:00:00Z&limit=1") == ["DB-two"]
+    assert names(door, f"limit=1&marker={second}") == ["db-one"]
+    assert names(door, "reservation_id=r-[0-9a-z]{8}$&name=db") == ["db-one"]
+
+    shown = door.server(first)
+    assert (shown["metadata"], shown["OS-EXT-STS:power_state"]) == ({"k": "v", "č": "ž"}, 1)
+    assert shown["created"].endswith("Z") and len(shown["created"]) == 20
+    address = shown["addresses"]["private"][0]["addr"]
+    assert names(door, f"all_tenants=1&ip={address.replace('.', '%5C.')}$", "admin") == ["db-one"]
+
+    assert door.put(f"/servers/{first}/metadata", {"metadata": {"new": "1"}}).json == {"metadata": {"new": "1"}}
+    assert door.act(first, "reboot", {"type": "HARD"}).status_int == 202
+    door.cloud.settle()
+    assert door.act(first, "resize", {"flavorRef": "2"}).status_int == 202
+    door.cloud.settle()
+    assert door.act(first, "confirmResize").status_int == 204
+    door.cloud.settle()
+    made = door.act(first, "createImage", {"name": "snap", "metadata": {"x": "y"}})
+    door.cloud.settle()
+    image = made.headers["Location"].rpartition("/")[2]
+    assert door.ask(f"/images?property-x=y&server={first}").json["images"][0]["id"] == image
+    assert door.ask("/images/detail?changes-since=2012-01-01T00:00:00Z&limit=1").json["images"][0]["id"] == image
+    assert door.put(f"/images/{image}/metadata", {"metadata": {"z": "1"}}).status_int == 200
+    assert door.act(first, "rebuild", {"imageRef": image}).status_int == 202
+    door.cloud.settle()
+    assert door.server(first)["status"] == "ACTIVE"
+    for server in (first, second):
+        assert door.delete(f"/servers/{server}").status_int == 204
+    door.cloud.settle()
+    assert names(door, "name=[dD][bB]") == []
+    assert sorted(names(door, "changes-since=2012-01-01T00:00:00Z")) == ["DB-two", "db-one"]
+    assert door.delete(f"/images/{image}").status_int == 204
