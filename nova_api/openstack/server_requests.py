@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from nova_api.openstack import wsgi
+from nova_api.openstack.bodies import with_root
 from nova_api.openstack.xml import attribute, child, children, local_name, text_of
 
 _SERVER = ("name", "imageRef", "flavorRef", "adminPass", "accessIPv4", "accessIPv6", "auto_disk_config")
@@ -88,7 +88,7 @@ def meta_request(root: Any) -> dict[str, Any]:
     return {"body": {"meta": {root.get("key", ""): text_of(root)}}}
 
 
-create_server = wsgi.with_root(server_of)
-server_action = wsgi.with_root(action_of)
-set_metadata = wsgi.with_root(metadata_request)
-set_item = wsgi.with_root(meta_request)
+create_server = with_root(server_of)
+server_action = with_root(action_of)
+set_metadata = with_root(metadata_request)
+set_item = with_root(meta_request)

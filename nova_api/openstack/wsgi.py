@@ -13,10 +13,10 @@ from typing import Any
 import webob
 import webob.exc
 
-from nova_api import errors, limits
+from nova_api import errors
 from nova_api import wsgi as base
 from nova_api.context import RequestContext
-from nova_api.openstack import xml
+from nova_api.openstack import bodies, xml
 from nova_api.openstack.faults import CONTEXT, Fault, OverLimitFault, of_error
 from nova_api.openstack.media import BEST, CLASSES, JSON, SUPPORTED, best_match, body_type
 from nova_api.wsgi import Environ, StartResponse, WsgiApplication
@@ -254,10 +254,12 @@ class Resource(base.Application):
     def _run(self, request: Request) -> "ResponseObject | WsgiApplication":
         arguments = self.get_action_args(request.environ)
         name = arguments.pop("action", None)
-        content_type, body = _body_of(request)
+        content_type, body = bodies.body_of(request)
         accept = request.best_match_content_type()
         method, extensions = self.get_method(name, content_type, body)
-        arguments.update(_read(method, content_type, body))
+        if content_type is not None:
+            own = getattr(method, _DESERIALIZERS, {}).get(CLASSES[content_type])
+            arguments.update(bodies.arguments_of(own, content_type, body))
         _check_project(request, arguments)
         return self._process(request, method, extensions, arguments, accept)
 
@@ -306,88 +308,13 @@ class Resource(base.Application):
             return method, self.wsgi_extensions.get(name, ())
         if not self.wsgi_actions or name not in ("action", "create", "delete"):
             raise webob.exc.HTTPNotFound
-        key = _action_of(content_type, body) if name == "action" else name
+        key = bodies.action_of(content_type, body) if name == "action" else name
         found = self.wsgi_actions.get(key)
         if found is None:
             if name != "action":
                 raise webob.exc.HTTPNotFound
             raise webob.exc.HTTPBadRequest(explanation=f"There is no such action: {key}")
         return found, self.wsgi_action_extensions.get(key, ())
-
-
-def _body_of(request: Request) -> tuple[str | None, bytes]:
-    """The body with its type; no type that is read, or nothing in it, is no body."""
-    content_type = request.get_content_type()
-    length = request.content_length
-    if length is not None and length > limits.MAX_BODY_BYTES:
-        raise errors.RequestTooLarge(f"The request is larger than {limits.MAX_BODY_BYTES} bytes.")
-    if content_type is None:
-        return None, b""
-    body = request.environ["wsgi.input"].read(length) if length else b""
-    return (content_type, body) if body else (None, b"")
-
-
-def _action_of(content_type: str | None, body: bytes) -> str:
-    """The name of an action: the only key of a JSON body, the root of an XML one."""
-    if content_type is None:
-        return "None"
-    if CLASSES[content_type] == "xml":
-        return xml.local_name(_parsed_xml(body))
-    document = _parsed_json(body)
-    if not isinstance(document, dict) or len(document) != 1:
-        raise malformed()
-    return str(next(iter(document)))
-
-
-def malformed(text: str = "Malformed request body") -> webob.exc.HTTPBadRequest:
-    """The refusal of a body that cannot be read."""
-    return webob.exc.HTTPBadRequest(explanation=text)
-
-
-def _parsed_json(body: bytes) -> Any:
-    try:
-        return json.loads(body.decode("utf-8"))
-    except (ValueError, RecursionError):
-        raise malformed() from None
-
-
-def _parsed_xml(body: bytes) -> Any:
-    try:
-        return xml.parse(body)
-    except xml.MalformedXML:
-        raise malformed() from None
-
-
-def read_xml(plurals: Mapping[str, str] | None = None) -> Callable[[bytes], dict[str, Any]]:
-    """A deserializer for documents without a form of their own."""
-
-    def read(body: bytes) -> dict[str, Any]:
-        root = _parsed_xml(body)
-        return {"body": {xml.local_name(root): xml.to_plain(root, plurals)}}
-
-    return read
-
-
-_default_xml = read_xml({"metadata": "meta"})
-
-
-def with_root(made: Callable[[Any], dict[str, Any]]) -> Callable[[bytes], dict[str, Any]]:
-    """A deserializer from a function of the document's root element."""
-
-    def read(body: bytes) -> dict[str, Any]:
-        return made(_parsed_xml(body))
-
-    return read
-
-
-def _read(method: Callable[..., Any], content_type: str | None, body: bytes) -> dict[str, Any]:
-    if content_type is None:
-        return {}
-    kind = CLASSES[content_type]
-    own = getattr(method, _DESERIALIZERS, {}).get(kind)
-    if own is not None:
-        return dict(own(body))
-    return _default_xml(body) if kind == "xml" else {"body": _parsed_json(body)}
 
 
 def _check_project(request: Request, arguments: dict[str, Any]) -> None:
