@@ -14,7 +14,7 @@ import webob
 import webob.dec
 import webob.exc
 
-from nova_api import runtime
+from nova_api import errors, limits, runtime
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -27,6 +27,44 @@ _STRATEGY_ALIASES = {"local": ("local", "deprecated"), "deprecated": ("deprecate
 def decoded(path: str) -> str:
     """A path of the environ, which carries its bytes as Latin-1, as text; what is no UTF-8 names nothing."""
     return path if path.isascii() else path.encode("latin-1", "replace").decode("utf-8", "replace")
+
+
+def read_body(environ: Environ) -> bytes:
+    """The body of a request, with or without its length said beforehand.
+
+    :raises RequestTooLarge: beyond ``MAX_BODY_BYTES``
+    :raises InvalidParameterValue: ``Content-Length`` is no number
+    :raises MalformedQueryString: it ended early, or is not framed as it should be
+    """
+    length = environ.get("CONTENT_LENGTH") or ""
+    chunked = "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower()
+    if not length and not chunked:
+        return b""
+    if length and not (length.isascii() and length.isdigit() and len(length) < 19):
+        raise errors.InvalidParameterValue("Content-Length is no number.")
+    if length and int(length) > limits.MAX_BODY_BYTES:
+        raise errors.RequestTooLarge(f"A request body has at most {limits.MAX_BODY_BYTES} bytes.")
+    wanted = int(length) if length else limits.MAX_BODY_BYTES + 1
+    try:
+        body = _read_exactly(environ["wsgi.input"], wanted)
+    except (OSError, ValueError) as error:
+        raise errors.MalformedQueryString("The request body could not be read.") from error
+    if len(body) > limits.MAX_BODY_BYTES:
+        raise errors.RequestTooLarge(f"A request body has at most {limits.MAX_BODY_BYTES} bytes.")
+    if length and len(body) < wanted:
+        raise errors.MalformedQueryString("The request body ended early.")
+    return body
+
+
+def _read_exactly(stream: Any, wanted: int) -> bytes:
+    parts, left = [], wanted
+    while left > 0:
+        data = stream.read(left)
+        if not data:
+            break
+        parts.append(data)
+        left -= len(data)
+    return b"".join(parts)
 
 
 class Request(webob.Request):  # type: ignore[misc]  # webob carries no types

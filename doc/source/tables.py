@@ -58,7 +58,7 @@ def _openstack() -> dict[str, list[str]]:
 
 def _path(route: object) -> str:
     text = str(route.routepath).replace(":(", "{").replace(")", "}")
-    return re.sub(r":(\w+)", r"{\1}", text)
+    return re.sub(r":(\w+)", r"{\1}", text) or "(nothing)"
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]], widths: str) -> list[str]:

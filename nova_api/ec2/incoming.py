@@ -7,14 +7,13 @@ form before any look into the datastore.
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
 from nova_api import errors, limits
 from nova_api.auth.signatures import Claim, SignedRequest
 from nova_api.context import new_request_id
 from nova_api.ec2.dialect import ESSEX, Dialect, dialect_of
-from nova_api.wsgi import Environ
+from nova_api.wsgi import Environ, read_body
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +54,7 @@ def incoming(environ: Environ, *, essex_only: bool = False) -> Incoming:
     found = environ.get(KEY)
     if isinstance(found, Incoming):
         return found
-    body = _read_body(environ)
+    body = read_body(environ)
     query = environ.get("QUERY_STRING", "")
     pairs = list(_pairs(query))
     if body and environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower() == _FORM:
@@ -90,38 +89,6 @@ def dialect_hint(environ: Environ) -> Dialect:
         return found.dialect
     _, mark, rest = environ.get("QUERY_STRING", "").partition("Version=")
     return dialect_of(rest[:10]) if mark else ESSEX
-
-
-def _read_body(environ: Environ) -> bytes:
-    length = environ.get("CONTENT_LENGTH") or ""
-    chunked = "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower()
-    if not length and not chunked:
-        return b""
-    if length and not (length.isascii() and length.isdigit() and len(length) < 19):
-        raise errors.InvalidParameterValue("Content-Length is no number.")
-    if length and int(length) > limits.MAX_BODY_BYTES:
-        raise errors.RequestTooLarge(f"A request body has at most {limits.MAX_BODY_BYTES} bytes.")
-    wanted = int(length) if length else limits.MAX_BODY_BYTES + 1
-    try:
-        body = _read_exactly(environ["wsgi.input"], wanted)
-    except (OSError, ValueError) as error:
-        raise errors.MalformedQueryString("The request body could not be read.") from error
-    if len(body) > limits.MAX_BODY_BYTES:
-        raise errors.RequestTooLarge(f"A request body has at most {limits.MAX_BODY_BYTES} bytes.")
-    if length and len(body) < wanted:
-        raise errors.MalformedQueryString("The request body ended early.")
-    return body
-
-
-def _read_exactly(stream: Any, wanted: int) -> bytes:
-    parts, left = [], wanted
-    while left > 0:
-        data = stream.read(left)
-        if not data:
-            break
-        parts.append(data)
-        left -= len(data)
-    return b"".join(parts)
 
 
 def _pairs(text: str) -> Iterable[tuple[str, str]]:

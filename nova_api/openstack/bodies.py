@@ -7,20 +7,15 @@ from typing import Any
 import webob
 import webob.exc
 
-from nova_api import errors, limits
 from nova_api.openstack import xml
 from nova_api.openstack.media import CLASSES, body_type
+from nova_api.wsgi import read_body
 
 
 def body_of(request: webob.Request) -> tuple[str | None, bytes]:
     """The body with its type; no type that is read, or nothing in it, is no body."""
     content_type = body_type(request.environ.get("CONTENT_TYPE") or "")
-    length = request.content_length
-    if length is not None and length > limits.MAX_BODY_BYTES:
-        raise errors.RequestTooLarge(f"The request is larger than {limits.MAX_BODY_BYTES} bytes.")
-    if content_type is None:
-        return None, b""
-    body = request.environ["wsgi.input"].read(length) if length else b""
+    body = b"" if content_type is None else read_body(request.environ)
     return (content_type, body) if body else (None, b"")
 
 

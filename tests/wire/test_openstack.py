@@ -180,3 +180,11 @@ def test_a_method_override_does_nothing(cloud: RunningCloud, token: str) -> None
     status, _, _ = ask(cloud, token, "GET", f"/images/{image}?_method=DELETE", "X-HTTP-Method-Override: DELETE\r\n")
     assert status == 200
     assert ask(cloud, token, "GET", f"/images/{image}")[0] == 200
+
+
+def test_a_body_in_chunks(cloud: RunningCloud, token: str) -> None:
+    body = b'{"server": {}}'
+    framed = b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n"
+    headers = f"X-Auth-Token: {token}\r\n{JSON}Transfer-Encoding: chunked\r\n"
+    status, _, answer = send(cloud, "POST /v1.1/acme/servers HTTP/1.1", headers, framed)
+    assert (status, b"Server name is not defined" in answer) == (400, True)
