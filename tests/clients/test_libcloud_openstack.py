@@ -32,13 +32,12 @@ def connect(who: Tenant, token: str | None = None) -> Any:
 
 def wait(driver: Any, node: Any, status: str) -> Any:
     for _ in range(300):
-        found = driver.ex_get_node_details(node.id)
-        if found.extra["vm_state"] == "error":
-            raise AssertionError(found.extra["fault"])
-        if raw_status(driver, node) == status:
-            return found
+        found = raw_status(driver, node)
+        if found == status:
+            return driver.ex_get_node_details(node.id)
+        assert found != "ERROR"
         time.sleep(0.1)
-    raise AssertionError(f"it is {raw_status(driver, node)}")
+    raise AssertionError(f"it is {found}")
 
 
 def raw_status(driver: Any, node: Any) -> str:
