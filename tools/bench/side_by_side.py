@@ -289,6 +289,10 @@ def measure_servers(targets: list[Target], size: int, count: int, table: Table) 
         table.add(case, "ms", wall)
         table.add(f"{case} server CPU", "ms", cpu)
 
+    for target in targets:
+        shown = json.loads(target.servers.client.ok(target.servers.raw("GET", "/servers/detail")))["servers"]
+        if len(shown) != min(size, 1000):
+            raise SystemExit(f"{target.name} shows {len(shown)} servers of {size}")
     measured(f"servers/detail({size})", 1 if size > 200 else 5, lambda t: t.servers.raw("GET", "/servers/detail"))
     raw = {t.name: t.servers.one() for t in targets}
     measured(f"servers/ID(one of {size})", 20, lambda t: raw[t.name])
