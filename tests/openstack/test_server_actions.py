@@ -8,7 +8,7 @@ from lxml import etree
 
 from nova_api.testing import cloud as running
 from tests.openstack.fakes import DOCUMENT, IMAGES, NOBODY, RAW, STOCK_400, STOCK_404, Door, message
-from tests.openstack.test_server_lists import change
+from tests.openstack.test_servers import change
 
 AMI = IMAGES["oracle-ami"]
 COMPUTE = "{http://docs.openstack.org/compute/api/v1.1}"

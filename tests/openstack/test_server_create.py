@@ -15,7 +15,7 @@ from nova_api.db.models import instance_metadata, instances
 from nova_api.openstack.server_input import new_password
 from nova_api.testing import cloud as running
 from tests.openstack.fakes import DOCUMENT, IMAGES, NOBODY, RAW, STOCK_400, STOCK_404, Door, fault, message
-from tests.openstack.test_server_lists import change
+from tests.openstack.test_servers import change
 
 COMPUTE = "{http://docs.openstack.org/compute/api/v1.1}"
 CONTENT = base64.b64encode(b"hello").decode()
