@@ -3,9 +3,18 @@
 import secrets
 import uuid
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Self
+
+#: The id of the request or message that this thread, or green thread, is at; empty between them.
+CURRENT_REQUEST: ContextVar[str] = ContextVar("nova_request_id", default="")
+
+
+def current_request_id() -> str:
+    """The id of what is being handled here and now, else a new one: all that one request causes carries one id."""
+    return CURRENT_REQUEST.get() or new_request_id()
 
 
 def new_request_id() -> str:
@@ -40,7 +49,7 @@ class RequestContext:
     is_admin: bool = False
     roles: tuple[str, ...] = ()
     remote_address: str | None = None
-    request_id: str = field(default_factory=new_request_id)
+    request_id: str = field(default_factory=current_request_id)
     timestamp: datetime = field(default_factory=lambda: datetime.now(UTC))
     read_deleted: str = "no"
     auth_token: str | None = field(default=None, repr=False)

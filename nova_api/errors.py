@@ -66,6 +66,13 @@ class RequestTooLarge(ApiError):
     code = "RequestEntityTooLarge"
 
 
+class LengthRequired(ApiError):
+    """A body of unknown length, behind a server that does not say where it ends."""
+
+    status = 411
+    code = "MissingContentLength"
+
+
 class RequestExpired(ApiError):
     """A time stamp outside of the window, or a passed ``Expires``."""
 
@@ -201,6 +208,13 @@ class SnapshotNotFound(NotFound):
         super().__init__(f"Snapshot {ec2_id} could not be found.")
 
 
+class VolumeTypeNotFound(NotFound):
+    """:param name: name or number of a volume type that does not exist."""
+
+    def __init__(self, name: object) -> None:
+        super().__init__(f"Volume type {name} could not be found.")
+
+
 class ImageNotFound(NotFound):
     """:param image_id: the id as the caller wrote it."""
 
@@ -307,6 +321,20 @@ class FixedIpInvalid(NotFound):
         super().__init__(f"Fixed IP address {address} is invalid.")
 
 
+class SharedIpGroupNotFound(NotFound):
+    """A shared IP group."""
+
+    def __init__(self, number: object) -> None:
+        super().__init__(f"Shared IP group {number} could not be found.")
+
+
+class SharedIpNotFound(NotFound):
+    """A shared address."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(f"The server shares no address {address}.")
+
+
 class UserNotFound(NotFound):
     """A user that does not exist."""
 
@@ -391,7 +419,14 @@ class IncorrectInstanceState(Conflict):
 
 
 class IncorrectState(Conflict):
-    """The volume, snapshot or address is in a state that does not admit the action."""
+    """The volume, snapshot or address is in a state that does not admit the action.
+
+    :param reason: in the words of the OpenStack door
+    """
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        self.reason = reason
+        super().__init__(message)
 
 
 class VolumeInUse(Conflict):
@@ -399,26 +434,34 @@ class VolumeInUse(Conflict):
 
     code = "EC2APIError"
 
+    reason = "status must be available"
+
     def __init__(self) -> None:
         super().__init__("Attach Failed.")
 
 
 class VolumeNotDeletable(Conflict):
-    """Delete of a volume that is in use or has snapshots."""
+    """Delete of a volume that is in use or has snapshots.
+
+    :param reason: in the words of the OpenStack door
+    """
 
     code = "EC2APIError"
 
-    def __init__(self) -> None:
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
         super().__init__("Delete Failed")
 
 
 class VolumeNotAttached(Conflict):
-    """Detach of a volume that is attached to nothing."""
+    """Detach of a volume that is attached to nothing; 2012.1 gave the generic error (fix, spec ec2.md 4.5)."""
 
-    code = "EC2APIError"
+    code = "IncorrectState"
+
+    reason = "already detached"
 
     def __init__(self) -> None:
-        super().__init__("Detach Volume Failed.")
+        super().__init__("The volume is not attached.")
 
 
 class AddressInUse(Conflict):
@@ -446,15 +489,30 @@ class FixedIpInUse(Conflict):
         super().__init__(f"Fixed IP address {address} is already in use.")
 
 
+class InSharedIpGroup(Conflict):
+    """A server that is in a shared IP group already."""
+
+    def __init__(self, server: str) -> None:
+        super().__init__(f"Server {server} is in a shared IP group already.")
+
+
+class SharedIpGroupInUse(Conflict):
+    """A group through which addresses are shared."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"Addresses are shared through the shared IP group {number}.")
+
+
 class ServerState(Conflict):
     """A server is in a state that does not admit an action.
 
     :param action: as clients call it
     :param attribute: ``vm_state`` or ``task_state``, whichever is in the way
+    :param uuid: of the server, which the caller may have named by its number
     """
 
-    def __init__(self, action: str, attribute: str, value: str | None) -> None:
-        self.action, self.attribute, self.value = action, attribute, value
+    def __init__(self, action: str, attribute: str, value: str | None, uuid: str) -> None:
+        self.action, self.attribute, self.value, self.uuid = action, attribute, value, uuid
         if value is None:
             super().__init__(f"Instance is in an invalid state for '{action}'")
         else:
@@ -469,7 +527,12 @@ class ServerWithoutHost(Conflict):
 
 
 class ServerLocked(Conflict):
-    """A server that an administrator has locked."""
+    """A server that an administrator has locked; to EC2 it is in a state that does not admit the action.
+
+    :param action: as clients call it
+    """
+
+    code = "IncorrectInstanceState"
 
     def __init__(self, action: str) -> None:
         super().__init__(f"Cannot '{action}' while instance is locked")
@@ -629,6 +692,20 @@ class SnapshotLimitExceeded(QuotaError):
         super().__init__("SnapshotLimitExceeded")
 
 
+class SharedIpGroupLimitExceeded(QuotaError):
+    """Shared IP groups of a project."""
+
+    def __init__(self) -> None:
+        super().__init__("SharedIpGroupLimitExceeded")
+
+
+class SharedIpGroupMemberLimitExceeded(QuotaError):
+    """Servers of a shared IP group."""
+
+    def __init__(self) -> None:
+        super().__init__("SharedIpGroupMemberLimitExceeded")
+
+
 # -- ids and the machinery ------------------------------------------------------------------------------
 
 
@@ -659,6 +736,13 @@ class ServiceUnavailable(ApiError):
 
     status = 503
     code = "Unavailable"
+
+
+class KeystoneFailure(ServiceUnavailable):
+    """Keystone answered, and not as it should (spec ec2.md 2.5)."""
+
+    def __init__(self) -> None:
+        super().__init__("Failure communicating with keystone")
 
 
 class InternalError(ApiError):

@@ -6,6 +6,9 @@ MAX_REQUEST_LINE = 65_536  # bytes of method, URL and version
 MAX_HEADER_BYTES = 65_536  # bytes of all headers together
 SOCKET_TIMEOUT = 60  # seconds a client may be silent in the middle of a request
 KEEPALIVE_TIMEOUT = 75  # seconds a kept-open connection may be idle
+HEAD_TIMEOUT = 30  # seconds from the first byte of a request's head to its last
+BODY_TIMEOUT = 60  # seconds that the body of a request may take
+ANSWER_TIMEOUT = 120  # seconds that a client may take to read an answer
 
 # -- EC2 parameters --------------------------------------------------------------------------------
 MAX_PARAMETERS = 2_000  # name/value pairs in one request
@@ -48,6 +51,18 @@ MAX_REGEX = 255  # characters of a pattern in a list's filter
 MAX_SCHEDULER_HINTS = 32  # hints of one request
 MAX_HINT_VALUES = 64  # values of one hint
 MAX_RATE_LIMIT_USERS = 10_000  # users whose request rates one process remembers
+MAX_CACHED_TOKENS = 10_000  # tokens of Keystone's that one process remembers
 MAX_TOKEN = 255  # characters of X-Auth-Token
 MAX_IMAGE_PROPERTY = 4096  # characters of the value of an image property
 MAX_URL = 1024  # characters of the management URL that a token remembers
+MAX_SPECS = 128  # extra specs or metadata items in one request
+MAX_DNS_ENTRIES = 10_000  # entries of one DNS domain
+MAX_INTEGER = 2**31 - 1  # of a number that the datastore keeps in four bytes
+
+# -- operations ------------------------------------------------------------------------------------
+READY_TIMEOUT = 2.0  # seconds that a question after the health waits for the datastore and the broker
+READY_REUSE = 1.0  # seconds that their answer serves for
+METRICS_REUSE = 5.0  # seconds that the figures read from the datastore and the broker serve for
+METRICS_TIMEOUT = 5.0  # seconds that a scrape waits for them
+METRICS_PORTS = 64  # ports from metrics_port on, of which a process takes the first that is free
+MAX_METRIC_QUEUES = 1000  # queues of the broker that are asked for their depth
