@@ -8,7 +8,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from nova_api.db import models
+from nova_api.db import models, schema
 from nova_api.db.engine import Database
 from tests.servers import service
 
@@ -27,7 +27,7 @@ def database(kind: str, folder: Path, *, empty: bool = False) -> Iterator[Databa
     if kind == "sqlite":
         db = Database(f"sqlite:///{folder}/test.sqlite")
         try:
-            metadata.create_all(db.engine)
+            _make(db, metadata)
             yield db
         finally:
             db.close()
@@ -39,10 +39,26 @@ def database(kind: str, folder: Path, *, empty: bool = False) -> Iterator[Databa
         conn.exec_driver_sql(f"CREATE DATABASE {name}")
     db = Database(url.set(database=name).render_as_string(hide_password=False))
     try:
-        metadata.create_all(db.engine)
+        _make(db, metadata)
         yield db
     finally:
         db.close()
         with admin.connect() as conn:
             conn.exec_driver_sql(f"DROP DATABASE {name}")
         admin.dispose()
+
+
+def _make(db: Database, metadata: sa.MetaData) -> None:
+    """Make tables at once, which is quicker than by migrations; they are marked as what the migrations make."""
+    metadata.create_all(db.engine)
+    if metadata.tables:
+        with db.engine.begin() as conn:
+            conn.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32) PRIMARY KEY)")
+            conn.exec_driver_sql(f"INSERT INTO alembic_version VALUES ('{schema.HEAD}')")
+
+
+def wipe(db: Database) -> None:
+    """Leave nothing in the tables; much quicker than other tables, of which a server makes a file each."""
+    with db.engine.begin() as conn:
+        for table in reversed(models.metadata.sorted_tables):
+            conn.execute(table.delete())

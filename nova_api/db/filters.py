@@ -6,7 +6,7 @@ ignored filter makes scripts act on the wrong objects (spec ec2.md 4). ``*`` and
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -102,11 +102,13 @@ def time(column: Column) -> Condition:
         for value in values:
             try:
                 start = datetime.fromisoformat(value)
-            except ValueError:
+                if start.tzinfo is None:
+                    continue
+                start = start.astimezone(UTC)
+            except (ValueError, OverflowError):  # no time, or one that its zone carries out of the calendar
                 continue
-            if start.tzinfo is not None:
-                last = start.replace(microsecond=start.microsecond // 1000 * 1000 + 999)
-                options.append(column.between(start, last))
+            last = start.replace(microsecond=start.microsecond // 1000 * 1000 + 999)
+            options.append(column.between(start, last))
         return sa.or_(*options)
 
     return condition

@@ -1,13 +1,13 @@
 """Queries of flavors, the instance types."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from nova_api.db.engine import Transaction, new_id
-from nova_api.db.models import flavors, now
+from nova_api.db.models import flavor_extra_specs, flavors, now
 
 _ALL: sa.Select[Any] = sa.select(flavors).where(flavors.c.deleted == 0).order_by(flavors.c.id)
 _BY_NAME: sa.Select[Any] = sa.select(flavors).where(flavors.c.deleted == 0, flavors.c.name == sa.bindparam("name"))
@@ -62,3 +62,33 @@ def delete(tx: Transaction, name: str) -> bool:
     """
     query = sa.update(flavors).where(flavors.c.name == name, flavors.c.deleted == 0)
     return bool(tx.execute(query.values(deleted=flavors.c.id, deleted_at=now())).rowcount)
+
+
+def delete_flavorid(tx: Transaction, flavorid: str) -> bool:
+    """:func:`delete`, by the id that the OpenStack API shows."""
+    query = sa.update(flavors).where(flavors.c.flavorid == flavorid, flavors.c.deleted == 0)
+    return bool(tx.execute(query.values(deleted=flavors.c.id, deleted_at=now())).rowcount)
+
+
+def extra_specs(conn: Connection, number: int) -> dict[str, str]:
+    """The extra specs of a flavor, by key.
+
+    :param number: of its row
+    """
+    query = sa.select(flavor_extra_specs.c.key, flavor_extra_specs.c.value)
+    mine = flavor_extra_specs.c.instance_type_id == number
+    return {key: value for key, value in conn.execute(query.where(mine).order_by(flavor_extra_specs.c.key))}
+
+
+def set_extra_specs(tx: Transaction, number: int, specs: Mapping[str, str]) -> None:
+    """Add extra specs to a flavor, or change them."""
+    remove_extra_specs(tx, number, specs)
+    rows = [{"instance_type_id": number, "key": key, "value": value} for key, value in specs.items()]
+    if rows:
+        tx.execute(sa.insert(flavor_extra_specs), rows)
+
+
+def remove_extra_specs(tx: Transaction, number: int, keys: Iterable[str]) -> None:
+    """Drop extra specs of a flavor."""
+    mine = sa.and_(flavor_extra_specs.c.instance_type_id == number, flavor_extra_specs.c.key.in_(list(keys)))
+    tx.execute(sa.delete(flavor_extra_specs).where(mine))

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from nova_api import errors
-from nova_api.db import filters
+from nova_api.db import filters, shared_ips
 from nova_api.db.engine import Transaction
 from nova_api.db.models import fixed_ips, floating_ips, instances, now
 
@@ -17,6 +17,7 @@ _SELECT: sa.Select[Any] = sa.select(
     fixed_ips.c.address.label("fixed_address"),
     instances.c.id.label("instance_id"),
     instances.c.uuid.label("instance_uuid"),
+    instances.c.locked.label("instance_locked"),
 ).select_from(
     floating_ips.outerjoin(fixed_ips, fixed_ips.c.id == floating_ips.c.fixed_ip_id).outerjoin(
         instances, instances.c.id == fixed_ips.c.instance_id
@@ -37,7 +38,7 @@ _FREE = (
 _FIRST_FIXED: sa.Select[Any] = (
     sa.select(fixed_ips.c.id, fixed_ips.c.address)
     .where(fixed_ips.c.instance_id == sa.bindparam("instance"))
-    .order_by(fixed_ips.c.id)
+    .order_by(fixed_ips.c.virtual_interface_id, fixed_ips.c.id)
     .limit(1)
 )
 
@@ -59,6 +60,16 @@ def of_project(conn: Connection, project: str | None, *where: sa.ColumnElement[b
 def by_address(conn: Connection, address: str) -> Row[Any] | None:
     """One address with what it hangs on."""
     return conn.execute(_BY_ADDRESS, {"address": address}).first()
+
+
+def by_number(conn: Connection, number: int) -> Row[Any] | None:
+    """:func:`by_address`, by the number of its row."""
+    return conn.execute(_SELECT.where(floating_ips.c.id == number)).first()
+
+
+def pools(conn: Connection) -> Sequence[str]:
+    """The names of the pools, in order."""
+    return conn.execute(sa.select(floating_ips.c.pool).distinct().order_by(floating_ips.c.pool)).scalars().all()
 
 
 def claim(tx: Transaction, pool: str, project: str) -> str | None:
@@ -98,24 +109,25 @@ def associate(tx: Transaction, number: int, fixed_ip: int) -> bool:
     return bool(tx.execute(query.values(fixed_ip_id=fixed_ip, updated_at=now())).rowcount)
 
 
-def disassociate(tx: Transaction, number: int) -> bool:
-    """Take an address off its fixed one.
+def disassociate(tx: Transaction, number: int, address: str) -> list[shared_ips.Sharer] | None:
+    """Take an address off its fixed one; nobody shares it any more.
 
-    :returns: whether it hung on one
+    :param number: of its row
+    :returns: who shared it, whose hosts whoever calls tells; None when it hung on nothing
     """
     query = sa.update(floating_ips).where(floating_ips.c.id == number, floating_ips.c.fixed_ip_id.is_not(None))
-    return bool(tx.execute(query.values(fixed_ip_id=None, updated_at=now())).rowcount)
+    if not tx.execute(query.values(fixed_ip_id=None, updated_at=now())).rowcount:
+        return None
+    return shared_ips.end_of_addresses(tx, [address])
 
 
-def taken_by(conn: Connection, fixed_ip: int) -> str | None:
-    """The floating address that hangs on a fixed one."""
-    query = sa.select(floating_ips.c.address).where(floating_ips.c.fixed_ip_id == fixed_ip)
-    return conn.execute(query).scalar()
+def first_fixed(conn: Connection, instance_id: int, address: str | None = None) -> Row[Any] | None:
+    """The first fixed address of the first network card of an instance.
 
-
-def first_fixed(conn: Connection, instance_id: int) -> Row[Any] | None:
-    """The first fixed address of an instance."""
-    return conn.execute(_FIRST_FIXED, {"instance": instance_id}).first()
+    :param address: the only one that will do
+    """
+    query = _FIRST_FIXED if address is None else _FIRST_FIXED.where(fixed_ips.c.address == address)
+    return conn.execute(query, {"instance": instance_id}).first()
 
 
 def every(conn: Connection) -> Sequence[Row[Any]]:
@@ -159,8 +171,8 @@ def delete(tx: Transaction, cidr: str) -> int:
 
 
 def of_fixed_address(conn: Connection, address: str) -> str | None:
-    """The floating address that hangs on a fixed one."""
+    """The first floating address that hangs on a fixed one."""
     query = sa.select(floating_ips.c.address).join_from(
         floating_ips, fixed_ips, fixed_ips.c.id == floating_ips.c.fixed_ip_id
     )
-    return conn.execute(query.where(fixed_ips.c.address == address)).scalar()
+    return conn.execute(query.where(fixed_ips.c.address == address).order_by(floating_ips.c.id).limit(1)).scalar()

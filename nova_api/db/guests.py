@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from nova_api.db.engine import Transaction
-from nova_api.db.models import block_devices, image_properties, images, instances, now, snapshots, volumes
+from nova_api.db.models import block_devices, image_properties, images, instances, now, shared_ips, snapshots, volumes
 
 _EVER: sa.Select[Any] = sa.select(
     instances.c.id,
@@ -37,9 +37,11 @@ _EVER: sa.Select[Any] = sa.select(
     instances.c.host,
     instances.c.vm_state,
     instances.c.task_state,
+    instances.c.task_request,
     instances.c.power_state,
     instances.c.deleted,
     sa.exists().where(block_devices.c.instance_id == instances.c.id, ~block_devices.c.no_device).label("has_devices"),
+    sa.exists().where(shared_ips.c.instance_id == instances.c.id, shared_ips.c.configured).label("has_shares"),
 ).where(instances.c.uuid == sa.bindparam("guest"))
 _GUEST: sa.Select[Any] = _EVER.where(instances.c.deleted == 0)
 _LOCKED_GUEST: sa.Select[Any] = _GUEST.with_for_update(of=instances)
@@ -47,6 +49,8 @@ _WAITING = (
     sa.select(
         instances.c.id,
         instances.c.uuid,
+        instances.c.project_id,
+        instances.c.instance_type_id,
         instances.c.availability_zone,
         instances.c.vcpus,
         instances.c.memory_mb,
@@ -86,6 +90,7 @@ _TO_ACTIVE = (
         instances.c.deleted == 0,
         instances.c.vm_state == sa.bindparam("before"),
         instances.c.task_state == "spawning",
+        instances.c.host == sa.bindparam("place"),
     )
     .values(
         vm_state="active",
@@ -138,12 +143,17 @@ _IMAGE: sa.Select[Any] = sa.select(
     images.c.id, images.c.status, images.c.block_device_mapping, images.c.instance_uuid
 ).where(images.c.uuid == sa.bindparam("image"), images.c.deleted == 0)
 
+#: Of an image that is being made.
+UNFINISHED_IMAGE = ("queued", "saving")
+
 
 # -- reading -----------------------------------------------------------------------------------------------
 
 
 def get(conn: Connection, uuid: str) -> Row[Any] | None:
-    """A living instance; ``has_devices`` tells whether :func:`devices` finds anything."""
+    """A living instance; ``has_devices`` tells whether :func:`devices` finds anything, ``has_shares`` whether its host
+    is to set up addresses that it shares.
+    """
     return conn.execute(_GUEST, {"guest": uuid}).first()
 
 
@@ -152,9 +162,21 @@ def get_ever(conn: Connection, uuid: str) -> Row[Any] | None:
     return conn.execute(_EVER, {"guest": uuid}).first()
 
 
+def get_ever_numbered(conn: Connection, number: int) -> Row[Any] | None:
+    """:func:`get_ever`, by the number of the instance."""
+    uuid = conn.execute(sa.select(instances.c.uuid).where(instances.c.id == number)).scalar()
+    return None if uuid is None else get_ever(conn, uuid)
+
+
 def lock(tx: Transaction, uuid: str) -> Row[Any] | None:
     """:func:`get`, kept from changing until the transaction ends."""
     return tx.execute(_LOCKED_GUEST, {"guest": uuid}).first()
+
+
+def lock_number(tx: Transaction, number: int) -> Row[Any] | None:
+    """:func:`lock`, by the number of the instance."""
+    uuid = tx.execute(sa.select(instances.c.uuid).where(instances.c.id == number)).scalar()
+    return None if uuid is None else lock(tx, uuid)
 
 
 def on_host(conn: Connection, host: str) -> Sequence[Row[Any]]:
@@ -175,6 +197,17 @@ def waiting(tx: Transaction, uuids: Iterable[str]) -> Sequence[Row[Any]]:
     return tx.execute(_WAITING, {"uuids": list(uuids)}).all()
 
 
+def hosts_of(conn: Connection, project: str | None, uuids: Iterable[str]) -> set[str]:
+    """The hosts of a project's living instances."""
+    query = sa.select(instances.c.host).where(
+        instances.c.uuid.in_(list(uuids)),
+        instances.c.project_id == project,
+        instances.c.deleted == 0,
+        instances.c.host.is_not(None),
+    )
+    return set(conn.execute(query).scalars())
+
+
 def place(tx: Transaction, numbers: Iterable[int], host: str) -> None:
     """Give instances found by :func:`waiting` their host."""
     tx.execute(_PLACE, {"numbers": list(numbers), "place": host, "at": now()})
@@ -193,32 +226,45 @@ def start_spawning(tx: Transaction, number: int) -> None:
     tx.execute(_TO_SPAWNING, {"number": number})
 
 
-def finish_spawning(tx: Transaction, number: int, power_state: int, *, before: str = "building") -> bool:
+def finish_spawning(tx: Transaction, number: int, power_state: int, host: str, *, before: str = "building") -> bool:
     """Make a spawned instance active.
 
+    :param host: that has spawned it; it is no longer the instance's when others have given it up for dead
     :param before: the state it was spawned in, ``building`` or ``rebuilding``
     :returns: whether it was still waiting for that
     """
-    values = {"number": number, "power": power_state, "at": now(), "before": before}
+    values = {"number": number, "power": power_state, "at": now(), "before": before, "place": host}
     return bool(tx.execute(_TO_ACTIVE, values).rowcount)
 
 
-def change(tx: Transaction, number: int, task_states: Iterable[str], values: Mapping[str, Any]) -> bool:
+def change(
+    tx: Transaction, number: int, task_states: Iterable[str], values: Mapping[str, Any], host: str | None = None
+) -> bool:
     """Compare and set: change a living instance if its task is one of ``task_states``.
+
+    :param host: where it has to be
+    :returns: whether it was
+    """
+    query = sa.update(instances).where(
+        instances.c.id == number, instances.c.deleted == 0, instances.c.task_state.in_(list(task_states))
+    )
+    if host is not None:
+        query = query.where(instances.c.host == host)
+    return bool(tx.execute(query.values(**values)).rowcount)
+
+
+def change_idle(tx: Transaction, number: int, values: Mapping[str, Any]) -> bool:
+    """:func:`change` of an instance that is at no task.
 
     :returns: whether it was
     """
-    query = (
-        sa.update(instances)
-        .where(instances.c.id == number, instances.c.deleted == 0, instances.c.task_state.in_(list(task_states)))
-        .values(**values)
-    )
-    return bool(tx.execute(query).rowcount)
+    idle = sa.and_(instances.c.id == number, instances.c.deleted == 0, instances.c.task_state.is_(None))
+    return bool(tx.execute(sa.update(instances).where(idle).values(**values)).rowcount)
 
 
-def fail(tx: Transaction, number: int, task_states: Iterable[str], fault: str) -> bool:
+def fail(tx: Transaction, number: int, task_states: Iterable[str], fault: str, host: str | None = None) -> bool:
     """:func:`change` to the state ``error`` with a text for the owner; it can no longer be restored from there."""
-    return change(tx, number, task_states, {"vm_state": "error", "deleted_at": None, **fault_values(fault)})
+    return change(tx, number, task_states, {"vm_state": "error", "deleted_at": None, **fault_values(fault)}, host)
 
 
 def fault_values(fault: str) -> dict[str, Any]:
@@ -333,6 +379,22 @@ def get_volume(conn: Connection, volume_id: int) -> Row[Any] | None:
     return conn.execute(query).first()
 
 
+def used_from(conn: Connection, volume_id: int, host: str) -> bool:
+    """Whether an instance on a host uses a volume, or is about to; one that a move has just taken away does not."""
+    query = (
+        sa.select(volumes.c.id)
+        .join_from(volumes, instances, instances.c.id == volumes.c.instance_id)
+        .where(
+            volumes.c.id == volume_id,
+            volumes.c.status.in_(["attaching", "in-use"]),
+            instances.c.host == host,
+            instances.c.deleted == 0,
+            sa.func.coalesce(instances.c.task_state, "").not_in(["resize_migrated", "resize_reverting"]),
+        )
+    )
+    return conn.execute(query).first() is not None
+
+
 def get_snapshot(conn: Connection, snapshot_id: int) -> Row[Any] | None:
     """A living snapshot with the host of its volume."""
     query: sa.Select[Any] = (
@@ -377,7 +439,7 @@ def finish_image(tx: Transaction, uuid: str, *, status: str, size: int = 0) -> b
     """
     query = (
         sa.update(images)
-        .where(images.c.uuid == uuid, images.c.deleted == 0, images.c.status.in_(["queued", "saving"]))
+        .where(images.c.uuid == uuid, images.c.deleted == 0, images.c.status.in_(UNFINISHED_IMAGE))
         .values(status=status, size=size, progress=100 if status == "active" else 0)
     )
     return bool(tx.execute(query).rowcount)

@@ -38,7 +38,6 @@ _TOKEN: sa.Select[Any] = (
     .join_from(auth_tokens, users)
     .where(auth_tokens.c.token_hash == sa.bindparam("hash"))
 )
-_PROJECT = sa.select(projects.c.id).where(projects.c.id == sa.bindparam("project"))
 
 
 def key(conn: Connection, access: str) -> Row[Any] | None:
@@ -49,17 +48,6 @@ def key(conn: Connection, access: str) -> Row[Any] | None:
 def rights(conn: Connection, user: str, project: str) -> Sequence[Row[Any]]:
     """Rows (kind, value): ``project`` with its manager, ``member``, ``global`` and ``local`` roles."""
     return conn.execute(_RIGHTS, {"user": user, "project": project}).all()
-
-
-def project_exists(conn: Connection, project: str) -> bool:
-    """Whether there is such a project."""
-    return conn.execute(_PROJECT, {"project": project}).first() is not None
-
-
-def only_project_of(conn: Connection, user: str) -> str | None:
-    """The project of a user who is a member of exactly one."""
-    found = conn.execute(_PROJECTS_OF.limit(2), {"user": user}).scalars().all()
-    return found[0] if len(found) == 1 else None
 
 
 def projects_of(conn: Connection, user: str) -> Sequence[str]:

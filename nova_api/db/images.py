@@ -129,14 +129,15 @@ def find(
 
 
 def find_newest(
-    conn: Connection, context: RequestContext, *where: sa.ColumnElement[bool], limit: int
+    conn: Connection, context: RequestContext, *where: sa.ColumnElement[bool], limit: int, offset: int = 0
 ) -> Sequence[Row[Any]]:
     """Images that the caller sees, newest first.
 
     :param limit: most rows
+    :param offset: how many are left out at the beginning
     """
     query = _SELECT.where(images.c.deleted == 0, visible(context), *where)
-    return conn.execute(query.order_by(images.c.id.desc()).limit(limit)).all()
+    return conn.execute(query.order_by(images.c.id.desc()).limit(limit).offset(offset or None)).all()
 
 
 def properties(conn: Connection, ids: Sequence[int]) -> dict[int, dict[str, str]]:

@@ -57,7 +57,12 @@ _COLUMNS = (
 )
 _FROM = instances.join(flavors, flavors.c.id == instances.c.instance_type_id)
 _ZONES = sa.select(services.c.host, services.c.availability_zone).order_by(services.c.id)
-_PENDING, _RUNNING, _STOPPED, _TERMINATED = ("building",), ("active",), ("stopped", "shutoff"), ("deleted",)
+_PENDING, _RUNNING, _STOPPED, _TERMINATED = (
+    ("building",),
+    ("active",),
+    ("stopped", "shutoff"),
+    ("deleted", "soft-delete"),
+)
 _STATES: Mapping[str, Sequence[str]] = {
     "pending": _PENDING,
     "running": (*_RUNNING, "rebuilding", "migrating", "resizing", "rescued"),
@@ -228,7 +233,10 @@ def _statements(everybody: bool, by_ids: bool | None, hidden_image: str) -> _Sta
         mine.append(instances.c.id == sa.bindparam("id"))
     elif by_ids:
         mine.append(instances.c.id.in_(sa.bindparam("ids", expanding=True)))
-    scope = [instances.c.deleted == 0, instances.c.vm_state != "soft-delete", *mine]
+    scope = [instances.c.deleted == 0, *mine]
+    if by_ids is False:
+        # Who names one that can still be restored is told that it has ended (spec ec2.md 4.7, 4.8).
+        scope.append(instances.c.vm_state != "soft-delete")
     fixed = instances.join(fixed_ips, fixed_ips.c.instance_id == instances.c.id)
     groups = instances.join(instance_groups, instance_groups.c.instance_id == instances.c.id)
     devices = instances.join(block_devices, block_devices.c.instance_id == instances.c.id)
@@ -241,7 +249,7 @@ def _statements(everybody: bool, by_ids: bool | None, hidden_image: str) -> _Sta
         addresses=sa.select(fixed_ips.c.instance_id, fixed_ips.c.address, floating_ips.c.address)
         .select_from(fixed.outerjoin(floating_ips, floating_ips.c.fixed_ip_id == fixed_ips.c.id))
         .where(*scope)
-        .order_by(fixed_ips.c.virtual_interface_id, fixed_ips.c.id),
+        .order_by(fixed_ips.c.virtual_interface_id, fixed_ips.c.id, floating_ips.c.id),
         groups=sa.select(instance_groups.c.instance_id, security_groups.c.id, security_groups.c.name)
         .select_from(groups.join(security_groups, security_groups.c.id == instance_groups.c.security_group_id))
         .where(*scope)
@@ -295,7 +303,8 @@ def find(
         ended = ended.where(*where, instances.c.id > after).limit(limit)
     found = InstanceList(rows=conn.execute(query, scope).all())
     if ended_since is not None and (ids is None or len(found.rows) < len(ids)):
-        late = conn.execute(ended, {**scope, "since": ended_since}).all()
+        known = {row.id for row in found.rows}  # one that can be restored is both: named, and ended
+        late = [row for row in conn.execute(ended, {**scope, "since": ended_since}).all() if row.id not in known]
         if late:
             found.rows = sorted([*found.rows, *late], key=lambda row: row.id)[:limit]
     if not found.rows:

@@ -1,18 +1,19 @@
 """Queries that change instances, or look at a few of them. Tenancy is in :func:`owned`."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from nova_api.context import RequestContext
-from nova_api.db import networks
+from nova_api.db import backup_schedules, networks, shared_ips
 from nova_api.db.engine import Transaction
 from nova_api.db.models import (
     block_devices,
     client_tokens,
     flavors,
+    instance_actions,
     instance_groups,
     instance_metadata,
     instances,
@@ -77,10 +78,19 @@ def locked_by(tx: Transaction, context: RequestContext, text: str) -> Row[Any] |
     """
     if not text.isprintable():
         return None
-    named = instances.c.id == int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
-    if named is None:
-        named = instances.c.uuid == text
-    return tx.execute(sa.select(instances).where(owned(context), named).with_for_update()).first()
+    return tx.execute(_named(context, text).with_for_update()).first()
+
+
+def named(conn: Connection, context: RequestContext, text: str) -> Row[Any] | None:
+    """:func:`locked_by` for those who only look."""
+    return conn.execute(_named(context, text)).first() if text.isprintable() else None
+
+
+def _named(context: RequestContext, text: str) -> sa.Select[Any]:
+    is_number = text.isascii() and text.isdigit() and len(text) <= 18
+    return sa.select(instances).where(
+        owned(context), instances.c.id == int(text) if is_number else instances.c.uuid == text
+    )
 
 
 def flavor_name(conn: Connection, number: int) -> str:
@@ -152,10 +162,22 @@ def put_into_groups(tx: Transaction, numbers: Iterable[int], group_ids: Sequence
         tx.execute(sa.insert(instance_groups), values)
 
 
+def take_out_of_group(tx: Transaction, number: int, group: int) -> None:
+    """End a membership of a security group."""
+    mine = sa.and_(instance_groups.c.instance_id == number, instance_groups.c.security_group_id == group)
+    tx.execute(sa.delete(instance_groups).where(mine))
+
+
 def add_devices(tx: Transaction, values: Sequence[dict[str, Any]]) -> None:
     """Block device mappings."""
     if values:
         tx.execute(sa.insert(block_devices), list(values))
+
+
+def actions(conn: Connection, number: int) -> Sequence[Row[Any]]:
+    """What happened to an instance on its node, oldest first."""
+    mine = instance_actions.c.instance_id == number
+    return conn.execute(sa.select(instance_actions).where(mine).order_by(instance_actions.c.id)).all()
 
 
 def client_token(conn: Connection, project: str | None, token: str) -> Row[Any] | None:
@@ -211,13 +233,24 @@ def change(
     return int(tx.execute(query.values(**values)).rowcount)
 
 
-def delete(tx: Transaction, numbers: Sequence[int]) -> list[tuple[int, str | None]]:
-    """End instances: their addresses return to the pools, their volumes are free or on their way out.
+class Left(NamedTuple):
+    """What the end of instances leaves to do for their nodes: whoever ends them sends the messages.
 
-    :returns: number and host of the volumes that end with them: whoever calls sends the messages
+    :ivar volumes: number and host of those that end with them
+    :ivar sharers: who shared their addresses
     """
+
+    volumes: list[tuple[int, str]]
+    sharers: list[shared_ips.Sharer]
+
+
+def delete(tx: Transaction, numbers: Sequence[int]) -> Left:
+    """End instances: their addresses return to the pools, their volumes are free or on their way out."""
     ids = list(numbers)
-    networks.free(tx, ids)
+    shared_ips.lock_members(tx, ids)
+    sharers = networks.free(tx, ids)
+    shared_ips.end_of_members(tx, ids)
+    backup_schedules.delete(tx, ids)
     tx.execute(sa.delete(instance_groups).where(instance_groups.c.instance_id.in_(ids)))
     tx.execute(sa.delete(instance_metadata).where(instance_metadata.c.instance_id.in_(ids)))
     ending = sa.select(block_devices.c.volume_id).where(
@@ -249,4 +282,4 @@ def delete(tx: Transaction, numbers: Sequence[int]) -> list[tuple[int, str | Non
             deleted=instances.c.id,
         )
     )
-    return [(row.id, row.host) for row in doomed if row.host]
+    return Left([(row.id, row.host) for row in doomed if row.host], sharers)

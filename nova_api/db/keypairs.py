@@ -42,6 +42,10 @@ def insert(tx: Transaction, values: dict[str, Any]) -> int:
     return new_id(tx.execute(sa.insert(key_pairs).values(**values)))
 
 
-def delete(tx: Transaction, user: str | None, name: str) -> None:
-    """End a key pair, if it is there."""
-    tx.execute(sa.delete(key_pairs).where(key_pairs.c.user_id == user, key_pairs.c.name == name))
+def delete(tx: Transaction, user: str | None, name: str) -> bool:
+    """End a key pair.
+
+    :returns: whether it was there
+    """
+    query = sa.delete(key_pairs).where(key_pairs.c.user_id == user, key_pairs.c.name == name)
+    return bool(tx.execute(query).rowcount)

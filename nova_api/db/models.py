@@ -361,6 +361,9 @@ instances = Table(
     Column("power_state", Integer, nullable=False, default=0),
     Column("vm_state", String(32), nullable=False),
     Column("task_state", String(64), nullable=True),
+    Column(
+        "task_request", String(64), nullable=True, comment="request that began the task, where its message says more"
+    ),
     Column("progress", Integer, nullable=False, default=0),
     Column("instance_type_id", ForeignKey("instance_types.id"), nullable=False),
     Column("memory_mb", Integer, nullable=False),
@@ -415,6 +418,19 @@ instance_groups = Table(
     metadata,
     Column("instance_id", ForeignKey("instances.id", ondelete="CASCADE"), primary_key=True),
     Column("security_group_id", ForeignKey("security_groups.id"), primary_key=True, index=True),
+    **_PLAIN,
+)
+#: What the builds that go on were told besides what is in the rows of their instances.
+instance_builds = Table(
+    "instance_builds",
+    metadata,
+    Column("instance_id", ForeignKey("instances.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column(
+        "arguments",
+        Text().with_variant(mysql.LONGTEXT(), "mysql", "mariadb"),
+        nullable=False,
+        comment="JSON: password, files, networks, hints",
+    ),
     **_PLAIN,
 )
 #: Resizes and migrations: where an instance came from, and what it was.
@@ -515,8 +531,8 @@ volumes = Table(
     Column("instance_id", ForeignKey("instances.id"), nullable=True, index=True),
     Column("mountpoint", String(255), nullable=True),
     Column("attach_time", UtcDateTime, nullable=True),
-    Column("display_name", String(255), nullable=False, default=""),
-    Column("display_description", String(255), nullable=False, default=""),
+    Column("display_name", String(255), nullable=True),
+    Column("display_description", String(255), nullable=True),
     Column("provider_location", String(255), nullable=True),
     Column("volume_type_id", RowId, nullable=True),
     Column("scheduled_at", UtcDateTime, nullable=True),
@@ -538,8 +554,8 @@ snapshots = Table(
     Column("volume_size", Integer, nullable=False, comment="GB"),
     Column("status", String(32), nullable=False),
     Column("progress", String(8), nullable=False, default="0%"),
-    Column("display_name", String(255), nullable=False, default=""),
-    Column("display_description", String(255), nullable=False, default=""),
+    Column("display_name", String(255), nullable=True),
+    Column("display_description", String(255), nullable=True),
     *_soft(),
     Index(None, "project_id", "deleted", "id"),
     **_SEQUENCE,
@@ -621,10 +637,11 @@ floating_ips = Table(
     Column("address", String(39), nullable=False, unique=True),
     Column("pool", String(255), nullable=False),
     Column("project_id", String(255), nullable=True, comment="NULL: free"),
-    Column("fixed_ip_id", ForeignKey("fixed_ips.id"), nullable=True, unique=True),
+    Column("fixed_ip_id", ForeignKey("fixed_ips.id"), nullable=True),
     Column("host", String(255), nullable=True),
     Column("auto_assigned", Boolean(name="auto_assigned"), nullable=False, default=False),
     Column("updated_at", UtcDateTime, nullable=True),
+    Index(None, "fixed_ip_id"),
     Index(None, "pool", "project_id", "id"),
     Index(None, "project_id"),
     **_SEQUENCE,
@@ -647,8 +664,77 @@ dns_entries = Table(
     Column("name", String(255), nullable=False),
     Column("address", String(39), nullable=False, index=True),
     Column("dns_type", String(16), nullable=False, default="A"),
+    Column("project_id", String(255), nullable=True, comment="who made it; in a domain of nobody only they change it"),
     Column("created_at", UtcDateTime, nullable=False, default=now),
     UniqueConstraint("domain", "name"),
+    **_SEQUENCE,
+)
+
+# -- the 1.0 API -------------------------------------------------------------------------------------------
+
+shared_ip_groups = Table(
+    "shared_ip_groups",
+    metadata,
+    _id(),
+    Column("user_id", String(255)),
+    Column("project_id", String(255), nullable=False),
+    Column("name", String(255), nullable=False),
+    *_soft(),
+    Index(None, "project_id", "deleted", "id"),
+    **_SEQUENCE,
+)
+#: A server is in one group at most; its row goes with the server and with the group.
+shared_ip_group_members = Table(
+    "shared_ip_group_members",
+    metadata,
+    Column("instance_id", ForeignKey("instances.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("group_id", ForeignKey("shared_ip_groups.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("created_at", UtcDateTime, nullable=False, default=now),
+    **_PLAIN,
+)
+#: Floating addresses that a second server of the owner's group may use as well.
+shared_ips = Table(
+    "shared_ips",
+    metadata,
+    _id(),
+    Column("address", String(39), nullable=False),
+    Column("owner_instance_id", ForeignKey("instances.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("instance_id", ForeignKey("instances.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("group_id", ForeignKey("shared_ip_groups.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("configured", Boolean(name="configured"), nullable=False, comment="its host is to set the address up"),
+    Column("created_at", UtcDateTime, nullable=False, default=now),
+    UniqueConstraint("address", "instance_id"),
+    **_SEQUENCE,
+)
+backup_schedules = Table(
+    "backup_schedules",
+    metadata,
+    Column("instance_id", ForeignKey("instances.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("enabled", Boolean(name="enabled"), nullable=False),
+    Column("weekly", String(16), nullable=False, comment="DISABLED, or a day: SUNDAY"),
+    Column("daily", String(16), nullable=False, comment="DISABLED, or two hours, UTC: H_0400_0600"),
+    Column("last_daily_at", UtcDateTime, nullable=True, comment="when the last daily image was begun"),
+    Column("last_weekly_at", UtcDateTime, nullable=True, comment="when the last weekly image was begun"),
+    *_times(),
+    Index(None, "enabled", "daily"),
+    **_PLAIN,
+)
+
+#: The integer ids of the 1.0 API for what has an id of another form: given at first sight, never given again.
+image_numbers = Table(
+    "image_numbers",
+    metadata,
+    _id(),
+    _uuid(),
+    Column("created_at", UtcDateTime, nullable=False, default=now),
+    **_SEQUENCE,
+)
+flavor_numbers = Table(
+    "flavor_numbers",
+    metadata,
+    _id(),
+    Column("flavorid", String(255), nullable=False, unique=True),
+    Column("created_at", UtcDateTime, nullable=False, default=now),
     **_SEQUENCE,
 )
 

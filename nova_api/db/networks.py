@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection, Row
 
 from nova_api import errors
 from nova_api.context import new_uuid
+from nova_api.db import shared_ips
 from nova_api.db.engine import Transaction, new_id
 from nova_api.db.models import fixed_ips, floating_ips, instances, networks, now, virtual_interfaces
 
@@ -163,8 +164,8 @@ def _claim(tx: Transaction, instance_id: int, network: Row[Any], found: Row[Any]
 
 
 def new_mac() -> str:
-    """A random address of the block that is locally administered."""
-    return "02:16:3e:" + ":".join(f"{byte:02x}" for byte in secrets.token_bytes(3))
+    """A random address of the block that 2012.1 took them from, which is locally administered."""
+    return "fa:16:3e:" + ":".join(f"{byte:02x}" for byte in secrets.token_bytes(3))
 
 
 def cards(conn: Connection, instance_id: int) -> Sequence[Row[Any]]:
@@ -172,17 +173,46 @@ def cards(conn: Connection, instance_id: int) -> Sequence[Row[Any]]:
     return conn.execute(_CARDS, {"owner": instance_id}).all()
 
 
-def free(tx: Transaction, instance_ids: Iterable[int]) -> None:
+def free(tx: Transaction, instance_ids: Iterable[int]) -> list[shared_ips.Sharer]:
     """Return the addresses of instances to their pools, and remove their network cards.
 
-    Floating addresses that pointed to them stay with their project.
+    Floating addresses that pointed to them stay with their project; nobody shares them any more.
+
+    :returns: who shared them: whoever calls tells their hosts
     """
     owners = {"owners": list(instance_ids)}
-    floating = tx.execute(_FLOATING, owners).all()
-    if floating:
-        tx.execute(_DROP_FLOATING, {"rows": [row.id for row in floating], "at": now()})
+    sharers = _drop_floating(tx, tx.execute(_FLOATING, owners).all())
     tx.execute(_RETURN, {**owners, "at": now()})
     tx.execute(_DROP_CARDS, owners)
+    return sharers
+
+
+def _drop_floating(tx: Transaction, rows: Sequence[Row[Any]]) -> list[shared_ips.Sharer]:
+    if not rows:
+        return []
+    tx.execute(_DROP_FLOATING, {"rows": [row.id for row in rows], "at": now()})
+    return shared_ips.end_of_addresses(tx, [row.address for row in rows])
+
+
+def give_back(tx: Transaction, instance_id: int, address: str) -> tuple[list[str], list[shared_ips.Sharer]]:
+    """Return one address of an instance to its pool; a network card without another address goes.
+
+    :returns: floating addresses that led there, which stay with their project, and who shared them
+    """
+    mine = sa.and_(fixed_ips.c.instance_id == instance_id, fixed_ips.c.address == address)
+    found = tx.execute(sa.select(fixed_ips.c.id, fixed_ips.c.virtual_interface_id).where(mine)).first()
+    if found is None:
+        return [], []
+    leading = sa.select(floating_ips.c.id, floating_ips.c.address).where(floating_ips.c.fixed_ip_id == found.id)
+    floating = tx.execute(leading).all()
+    sharers = _drop_floating(tx, floating)
+    returned = sa.update(fixed_ips).where(fixed_ips.c.id == found.id)
+    tx.execute(returned.values(instance_id=None, virtual_interface_id=None, leased=False, updated_at=now()))
+    card = found.virtual_interface_id
+    left = tx.execute(sa.select(fixed_ips.c.id).where(fixed_ips.c.virtual_interface_id == card).limit(1)).first()
+    if left is None:
+        tx.execute(sa.delete(virtual_interfaces).where(virtual_interfaces.c.id == card))
+    return [row.address for row in floating], sharers
 
 
 def floating_of(conn: Connection, instance_id: int) -> list[str]:
@@ -247,15 +277,51 @@ def create(tx: Transaction, label: str, cidr: str, *, uuid: str | None = None, l
     return number
 
 
-def delete(tx: Transaction, label: str) -> bool:
+def one(conn: Connection, name: str) -> Row[Any] | None:
+    """A network by its UUID or its label, whosever it is."""
+    named = sa.or_(networks.c.uuid == name, networks.c.label == name)
+    return conn.execute(sa.select(networks).where(named).order_by(networks.c.uuid != name).limit(1)).first()
+
+
+def set_project(tx: Transaction, number: int, project: str | None) -> None:
+    """Give a network to a project, or to everybody."""
+    tx.execute(sa.update(networks).where(networks.c.id == number).values(project_id=project))
+
+
+def interfaces(conn: Connection, instance_id: int) -> Sequence[Row[Any]]:
+    """UUID and MAC of an instance's network cards, in the order in which it got them."""
+    query: sa.Select[Any] = sa.select(virtual_interfaces.c.uuid, virtual_interfaces.c.address.label("mac"))
+    mine = virtual_interfaces.c.instance_id == instance_id
+    return conn.execute(query.where(mine).order_by(virtual_interfaces.c.id)).all()
+
+
+def addressed_interfaces(conn: Connection, instance_id: int) -> Sequence[Row[Any]]:
+    """An instance's network cards as :func:`interfaces`, with ``network`` (UUID), a row per ``fixed_address``."""
+    query: sa.Select[Any] = (
+        sa.select(
+            virtual_interfaces.c.uuid,
+            virtual_interfaces.c.address.label("mac"),
+            networks.c.uuid.label("network"),
+            fixed_ips.c.address.label("fixed_address"),
+        )
+        .join(networks, networks.c.id == virtual_interfaces.c.network_id)
+        .outerjoin(fixed_ips, fixed_ips.c.virtual_interface_id == virtual_interfaces.c.id)
+    )
+    mine = virtual_interfaces.c.instance_id == instance_id
+    return conn.execute(query.where(mine).order_by(virtual_interfaces.c.id, fixed_ips.c.id)).all()
+
+
+def delete(tx: Transaction, name: str) -> bool:
     """End a network.
 
+    :param name: its label or UUID
     :returns: whether it was there
     :raises IncorrectState: instances hold addresses of it
     """
-    row = tx.execute(sa.select(networks.c.id).where(networks.c.label == label)).first()
+    row = one(tx.conn, name)
     if row is None:
         return False
+    label = row.label
     used = sa.select(fixed_ips.c.id).where(fixed_ips.c.network_id == row.id, fixed_ips.c.instance_id.is_not(None))
     if tx.execute(used.limit(1)).first() is not None:
         raise errors.IncorrectState(f"Network {label} has addresses in use.")
@@ -268,6 +334,17 @@ def of_project(conn: Connection, project: str | None, uuid: str) -> Row[Any] | N
     """A network that a project may use: its own, or one of everybody's."""
     mine = sa.or_(networks.c.project_id == project, networks.c.project_id.is_(None))
     return conn.execute(sa.select(networks).where(networks.c.uuid == uuid, mine)).first()
+
+
+def usable(conn: Connection, project: str | None, text: str) -> Row[Any] | None:
+    """:func:`of_project` by UUID or row number.
+
+    :param text: as the caller wrote it
+    """
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        return of_project(conn, project, text) if text.isprintable() else None
+    found = conn.execute(sa.select(networks.c.uuid).where(networks.c.id == int(text))).scalar()
+    return None if found is None else of_project(conn, project, found)
 
 
 def fixed_address(conn: Connection, network_id: int, address: str) -> Row[Any] | None:

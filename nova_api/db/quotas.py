@@ -15,6 +15,8 @@ from nova_api.db.models import (
     quotas,
     security_group_rules,
     security_groups,
+    shared_ip_group_members,
+    shared_ip_groups,
     snapshots,
     volumes,
 )
@@ -43,9 +45,13 @@ _USAGE: Mapping[str, sa.Select[Any]] = {
     "snapshots": _count(snapshots, snapshots.c.project_id == _PROJECT, snapshots.c.deleted == 0),
     "floating_ips": _count(floating_ips, floating_ips.c.project_id == _PROJECT, ~floating_ips.c.auto_assigned),
     "security_groups": _count(security_groups, security_groups.c.project_id == _PROJECT),
+    "shared_ip_groups": _count(
+        shared_ip_groups, shared_ip_groups.c.project_id == _PROJECT, shared_ip_groups.c.deleted == 0
+    ),
 }
 _KEY_PAIRS = _count(key_pairs, key_pairs.c.user_id == sa.bindparam("user"))
 _RULES: sa.Select[Any] = _count(security_group_rules, security_group_rules.c.parent_group_id == sa.bindparam("group"))
+_MEMBERS: sa.Select[Any] = _count(shared_ip_group_members, shared_ip_group_members.c.group_id == sa.bindparam("group"))
 
 #: Resources counted per project.
 PROJECT_RESOURCES = frozenset(_USAGE)
@@ -102,3 +108,8 @@ def key_pairs_of(conn: Connection, user_id: str) -> int:
 def rules_of(conn: Connection, group_id: int) -> int:
     """How many rules a security group has."""
     return int(conn.execute(_RULES, {"group": group_id}).scalar_one())
+
+
+def members_of(conn: Connection, group_id: int) -> int:
+    """How many servers a shared IP group has."""
+    return int(conn.execute(_MEMBERS, {"group": group_id}).scalar_one())

@@ -11,7 +11,7 @@ from nova_api.db.models import metadata
 from nova_api.errors import ConfigError, ServiceUnavailable
 
 #: The newest revision under ``migrations/versions``; a test compares.
-HEAD = "0002"
+HEAD = "0009"
 FOLDER = Path(__file__).parent / "migrations"
 _VERSION = sa.Table("alembic_version", sa.MetaData(), sa.Column("version_num", sa.String(32), primary_key=True))
 

@@ -103,11 +103,33 @@ def insert(tx: Transaction, values: dict[str, Any]) -> int:
     return new_id(tx.execute(sa.insert(security_groups).values(**values)))
 
 
-def delete(tx: Transaction, number: int) -> None:
-    """End a group, its rules and the rules of other groups that name it."""
+def update(tx: Transaction, number: int, values: dict[str, Any]) -> None:
+    """Change a group.
+
+    :raises sqlalchemy.exc.IntegrityError: the project has another one of that name
+    """
+    tx.execute(sa.update(security_groups).where(security_groups.c.id == number).values(**values))
+
+
+def group_of_rule(conn: Connection, number: int, *where: sa.ColumnElement[bool]) -> int | None:
+    """The number of the group that has a rule.
+
+    :param where: conditions of the group
+    """
+    query = sa.select(security_groups.c.id).join_from(
+        security_group_rules, security_groups, security_groups.c.id == security_group_rules.c.parent_group_id
+    )
+    return conn.execute(query.where(security_group_rules.c.id == number, *where)).scalar()
+
+
+def delete(tx: Transaction, number: int) -> bool:
+    """End a group, its rules and the rules of other groups that name it.
+
+    :returns: whether it was there
+    """
     tx.execute(sa.delete(security_group_rules).where(security_group_rules.c.group_id == number))
     tx.execute(sa.delete(security_group_rules).where(security_group_rules.c.parent_group_id == number))
-    tx.execute(sa.delete(security_groups).where(security_groups.c.id == number))
+    return bool(tx.execute(sa.delete(security_groups).where(security_groups.c.id == number)).rowcount)
 
 
 def in_use(conn: Connection, number: int) -> bool:

@@ -5,11 +5,12 @@ was taken for a column (spec 11.1, row 18).
 """
 
 import ipaddress
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.expression import FunctionElement
 
 from nova_api import errors
 from nova_api.db.models import fixed_ips, flavors, floating_ips, instances
@@ -17,7 +18,31 @@ from nova_api.db.patterns import starts_with_match
 from nova_api.db.server_lists import as_number
 
 Condition = Callable[[str], sa.ColumnElement[bool]]
-_NAME = re.compile(r"instance-([0-9a-f]{8,16})\Z")
+
+
+class _InstanceName(FunctionElement[str]):
+    """The name that hypervisors know a server by, from its number: ``instance-0000000a``."""
+
+    type = sa.String()
+    inherit_cache = True
+    name = "instance_name"
+
+
+@compiles(_InstanceName, "sqlite")
+def _in_sqlite(element: Any, compiler: Any, **options: Any) -> str:
+    return f"printf('instance-%08x', {compiler.process(element.clauses, **options)})"
+
+
+@compiles(_InstanceName, "postgresql")
+def _in_postgresql(element: Any, compiler: Any, **options: Any) -> str:
+    digits = f"to_hex({compiler.process(element.clauses, **options)})"
+    return f"('instance-' || lpad({digits}, greatest(8, length({digits})), '0'))"
+
+
+@compiles(_InstanceName, "mysql", "mariadb")
+def _in_mysql(element: Any, compiler: Any, **options: Any) -> str:
+    digits = f"lower(hex({compiler.process(element.clauses, **options)}))"
+    return f"concat('instance-', lpad({digits}, greatest(8, length({digits})), '0'))"
 
 
 def _pattern(column: Any) -> Condition:
@@ -39,11 +64,6 @@ def _number(column: Any) -> Condition:
 def _flavor(text: str) -> sa.ColumnElement[bool]:
     known = sa.select(flavors.c.id).where(flavors.c.flavorid == text)
     return instances.c.instance_type_id.in_(known)
-
-
-def _instance_name(text: str) -> sa.ColumnElement[bool]:
-    match = _NAME.match(text.removeprefix("^").removesuffix("$"))
-    return sa.and_(instances.c.id == int(match[1], 16)) if match else sa.false()
 
 
 def _address(condition: Callable[[Any], sa.ColumnElement[bool]]) -> sa.ColumnElement[bool]:
@@ -75,6 +95,8 @@ FILTERS: Mapping[str, Condition] = {
     "image": _exact(instances.c.image_ref),
     "flavor": _flavor,
 }
+#: Names of the filter by project, which counts in a list of all projects only: any other list is the caller's own.
+OF_PROJECTS = ("project_id", "tenant_id")
 #: For administrators.
 ADMIN_FILTERS: Mapping[str, Condition] = {
     **FILTERS,
@@ -104,7 +126,8 @@ ADMIN_FILTERS: Mapping[str, Condition] = {
         name: _number(instances.c[name])
         for name in ("id", "instance_type_id", "launch_index", "memory_mb", "power_state", "root_gb", "vcpus")
     },
-    "instance_name": _instance_name,
+    **dict.fromkeys(OF_PROJECTS, _exact(instances.c.project_id)),
+    "instance_name": _pattern(_InstanceName(instances.c.id)),
     "ip": _ip,
     # No network of this cloud has IPv6 addresses.
     "ip6": lambda text: sa.false(),

@@ -79,11 +79,13 @@ class ServerList:
 
     :ivar rows: newest first
     :ivar addresses: by server: label of the network -> addresses, fixed ones before floating ones
+    :ivar floating: the floating ones of these, by server
     :ivar metadata: by server
     """
 
     rows: Sequence[Row[Any]]
     addresses: dict[int, Labelled] = field(default_factory=dict)
+    floating: dict[int, list[str]] = field(default_factory=dict)
     metadata: dict[int, dict[str, str]] = field(default_factory=dict)
 
 
@@ -151,6 +153,7 @@ def find(
     where: Sequence[sa.ColumnElement[bool]] | None = None,
     before: int,
     limit: int,
+    offset: int = 0,
     detail: bool,
 ) -> ServerList:
     """A page of servers.
@@ -159,13 +162,15 @@ def find(
     :param where: conditions in place of those that leave out what is deleted; None: those
     :param before: numbers have to be smaller: that of the last one of the page before
     :param limit: most rows
+    :param offset: how many are left out at the beginning
     """
     scope: dict[str, Any] = {"most": limit} if project is None else {"most": limit, "project": project}
     everybody = project is None
-    if where is None:
+    if where is None and not offset:
         rows = conn.execute(_plain_page(everybody, detail), {**scope, "before": before}).all()
     else:
-        query = _page(everybody, detail).where(instances.c.id < before, *where)
+        narrowed = (ALIVE,) if where is None else where
+        query = _page(everybody, detail).where(instances.c.id < before, *narrowed).offset(offset)
         rows = conn.execute(query, scope).all()
     found = ServerList(rows)
     if detail and rows:
@@ -231,6 +236,7 @@ def _add(conn: Connection, found: ServerList, queries: _Details, scope: dict[str
             floating.append((server, label, public))
     for server, label, public in floating:
         addresses[server][label].append(public)
+        found.floating.setdefault(server, []).append(public)
     metadata = found.metadata
     for server, key, value in conn.execute(queries.metadata, scope):
         metadata.setdefault(server, {})[key] = value

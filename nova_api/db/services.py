@@ -1,12 +1,14 @@
 """Queries of services: who is there, since when, and in which zone."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
+from nova_api.db import aggregates
 from nova_api.db.engine import Transaction
 from nova_api.db.models import compute_nodes, instances, now, services, volumes
 
@@ -36,6 +38,7 @@ _ALIVE = sa.select(services.c.host, services.c.availability_zone).where(
 )
 _CAPACITY = (
     sa.select(compute_nodes.c.host, compute_nodes.c.vcpus, compute_nodes.c.memory_mb, compute_nodes.c.local_gb)
+    .where(~compute_nodes.c.maintenance)
     .order_by(compute_nodes.c.host)
     .with_for_update()
 )
@@ -64,6 +67,7 @@ class FreeHost(NamedTuple):
     """A live compute host and what is left of it.
 
     :ivar memory_mb: MB; ``local_gb`` is GB
+    :ivar metadata: of its aggregate
     """
 
     host: str
@@ -71,6 +75,7 @@ class FreeHost(NamedTuple):
     vcpus: int
     memory_mb: int
     local_gb: int
+    metadata: Mapping[str, str] = MappingProxyType({})
 
 
 def every(conn: Connection) -> Sequence[Row[Any]]:
@@ -85,6 +90,20 @@ def alive(row: Row[Any], down_time: float, at: datetime | None = None) -> bool:
     """
     seen = row.updated_at
     return seen is not None and bool(seen >= (at or now()) - timedelta(seconds=down_time))
+
+
+def all_down(conn: Connection, topic: str, down_time: float) -> bool:
+    """Whether all that take messages for a topic are down; one that was never seen may be about to come.
+
+    :param topic: ``topic``, or ``topic.host``
+    :param down_time: seconds of silence that make a service down
+    """
+    name, _, host = topic.partition(".")
+    query = sa.select(services.c.updated_at).where(services.c.topic == name)
+    if host:
+        query = query.where(services.c.host == host)
+    rows = conn.execute(query).all()
+    return bool(rows) and not any(alive(row, down_time) for row in rows)
 
 
 def report(tx: Transaction, host: str, topic: str, binary: str, zone: str) -> None:
@@ -126,7 +145,7 @@ def report_capacity(tx: Transaction, host: str, values: dict[str, Any]) -> None:
 
 
 def free_hosts(tx: Transaction, down_time: float) -> list[FreeHost]:
-    """Live, enabled compute hosts with what is left of them.
+    """Live, enabled compute hosts that are not in maintenance, with what is left of them.
 
     Their rows stay locked until the transaction ends, so two schedulers do not give away the same memory.
 
@@ -136,6 +155,7 @@ def free_hosts(tx: Transaction, down_time: float) -> list[FreeHost]:
     since = now() - timedelta(seconds=down_time)
     live = {row.host: row.availability_zone for row in tx.execute(_ALIVE, {"topic": "compute", "since": since})}
     used = {row.host: row for row in tx.execute(_USED)}
+    metadata = aggregates.metadata_by_host(tx.conn)
     free: list[FreeHost] = []
     for row in capacity:
         if row.host not in live:
@@ -144,7 +164,7 @@ def free_hosts(tx: Transaction, down_time: float) -> list[FreeHost]:
         vcpus, memory, disk = (taken.vcpus, taken.memory_mb, taken.local_gb) if taken else (0, 0, 0)
         # MariaDB sums integers into decimals.
         left = (row.vcpus - int(vcpus), row.memory_mb - int(memory), row.local_gb - int(disk))
-        free.append(FreeHost(row.host, live[row.host], *left))
+        free.append(FreeHost(row.host, live[row.host], *left, metadata.get(row.host, {})))
     return free
 
 

@@ -6,10 +6,20 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
+from nova_api import limits
 from nova_api.context import RequestContext
 from nova_api.db import filters
 from nova_api.db.engine import Transaction, new_id
-from nova_api.db.models import block_devices, images, instances, now, services, snapshots, volumes
+from nova_api.db.models import (
+    block_devices,
+    images,
+    instances,
+    now,
+    services,
+    snapshots,
+    volume_metadata,
+    volumes,
+)
 
 _VOLUMES: sa.Select[Any] = sa.select(
     *volumes.c,
@@ -46,7 +56,7 @@ SNAPSHOT_FILTERS: Mapping[str, filters.Condition] = {
     "volume-size": filters.integer(snapshots.c.volume_size),
     "status": filters.choice(snapshots.c.status, {"pending": ("creating",), "completed": ("available", "deleting")}),
     "owner-id": filters.text(snapshots.c.project_id),
-    "description": filters.text(snapshots.c.display_description),
+    "description": filters.text(sa.func.coalesce(snapshots.c.display_description, "")),
     "progress": filters.text(snapshots.c.progress),
     "start-time": filters.time(snapshots.c.created_at),
     "encrypted": filters.constant("false"),
@@ -58,6 +68,7 @@ _INSTANCE: sa.Select[Any] = sa.select(
     instances.c.vm_state,
     instances.c.task_state,
     instances.c.project_id,
+    instances.c.locked,
     instances.c.user_id,
 ).where(instances.c.id == sa.bindparam("number"), instances.c.deleted == 0)
 
@@ -122,17 +133,28 @@ def insert_snapshot(tx: Transaction, values: dict[str, Any]) -> int:
     return new_id(tx.execute(sa.insert(snapshots).values(**values)))
 
 
-def change_volume(tx: Transaction, number: int, states: Iterable[str], values: dict[str, Any]) -> bool:
+def change_volume(
+    tx: Transaction, number: int, states: Iterable[str], values: dict[str, Any], host: str | None = None
+) -> bool:
     """Compare and set: change a living volume if its status is one of ``states``.
 
+    :param host: where it has to be
     :returns: whether it was
     """
-    query = (
-        sa.update(volumes)
-        .where(volumes.c.id == number, volumes.c.deleted == 0, volumes.c.status.in_(list(states)))
-        .values(**values)
-    )
-    return bool(tx.execute(query).rowcount)
+    query = sa.update(volumes).where(volumes.c.id == number, volumes.c.deleted == 0, volumes.c.status.in_(list(states)))
+    if host is not None:
+        query = query.where(volumes.c.host == host)
+    return bool(tx.execute(query.values(**values)).rowcount)
+
+
+def end_unplaced_volume(tx: Transaction, number: int) -> bool:
+    """End a living volume that no host holds, unless an instance waits for it.
+
+    :returns: whether it was one
+    """
+    mine = (volumes.c.id == number, volumes.c.deleted == 0, volumes.c.host.is_(None), volumes.c.instance_id.is_(None))
+    values = {"status": "deleted", "terminated_at": now(), **ended(volumes)}
+    return bool(tx.execute(sa.update(volumes).where(*mine).values(**values)).rowcount)
 
 
 def change_snapshot(tx: Transaction, number: int, states: Iterable[str], values: dict[str, Any]) -> bool:
@@ -153,10 +175,26 @@ def ended(table: sa.Table) -> dict[str, Any]:
     return {"deleted": table.c.id, "deleted_at": now()}
 
 
-def has_snapshots(conn: Connection, number: int) -> bool:
-    """Whether a volume has living snapshots."""
-    query = sa.select(snapshots.c.id).where(snapshots.c.volume_id == number, snapshots.c.deleted == 0)
-    return conn.execute(query.limit(1)).first() is not None
+def count_snapshots(conn: Connection, number: int) -> int:
+    """How many living snapshots a volume has."""
+    living = sa.and_(snapshots.c.volume_id == number, snapshots.c.deleted == 0)
+    return int(conn.execute(sa.select(sa.func.count()).select_from(snapshots).where(living)).scalar_one())
+
+
+def metadata(conn: Connection, numbers: Iterable[int]) -> dict[int, dict[str, str]]:
+    """Metadata by volume."""
+    found: dict[int, dict[str, str]] = {}
+    query = sa.select(volume_metadata).where(volume_metadata.c.volume_id.in_(list(numbers)))
+    for row in conn.execute(query.order_by(volume_metadata.c.key)):
+        found.setdefault(row.volume_id, {})[row.key] = row.value
+    return found
+
+
+def add_metadata(tx: Transaction, number: int, items: Mapping[str, str]) -> None:
+    """Metadata of a new volume."""
+    rows = [{"volume_id": number, "key": key, "value": value} for key, value in items.items()]
+    if rows:
+        tx.execute(sa.insert(volume_metadata), rows)
 
 
 def image_of_snapshot(conn: Connection, number: int) -> int | None:
@@ -205,12 +243,12 @@ def volume_host_exists(conn: Connection, host: str) -> bool:
 
 
 def volume_is(number: int) -> sa.ColumnElement[bool]:
-    """The condition that a volume has a number."""
+    """The condition that a volume has a number, which may be larger than any row's."""
     condition: sa.ColumnElement[bool] = volumes.c.id == number
-    return condition
+    return condition if number <= limits.MAX_DATABASE_ID else sa.false()
 
 
 def snapshot_is(number: int) -> sa.ColumnElement[bool]:
-    """The condition that a snapshot has a number."""
+    """The condition that a snapshot has a number, which may be larger than any row's."""
     condition: sa.ColumnElement[bool] = snapshots.c.id == number
-    return condition
+    return condition if number <= limits.MAX_DATABASE_ID else sa.false()

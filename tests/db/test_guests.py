@@ -46,8 +46,9 @@ def test_what_nobody_restored_is_ended_a_few_at_a_time(any_db: Database, flavor:
 def test_only_what_is_spawning_gets_active(any_db: Database, flavor: int, before: str) -> None:
     row = add_instance(any_db, flavor, vm_state=before, task_state="spawning")
     other = {"building": "rebuilding", "rebuilding": "building"}[before]
-    assert not any_db.write(lambda tx: guests.finish_spawning(tx, row.id, 1, before=other))
-    assert any_db.write(lambda tx: guests.finish_spawning(tx, row.id, 1, before=before))
+    assert not any_db.write(lambda tx: guests.finish_spawning(tx, row.id, 1, "h1", before=other))
+    assert not any_db.write(lambda tx: guests.finish_spawning(tx, row.id, 1, "h2", before=before))
+    assert any_db.write(lambda tx: guests.finish_spawning(tx, row.id, 1, "h1", before=before))
     after = read(any_db, row.id)
     assert (after.vm_state, after.task_state, after.progress) == ("active", None, 100) and after.launched_at
 

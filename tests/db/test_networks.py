@@ -7,7 +7,7 @@ from sqlalchemy.exc import IntegrityError
 
 from nova_api import errors
 from nova_api.context import new_uuid
-from nova_api.db import networks
+from nova_api.db import floating, networks
 from nova_api.db.engine import Database
 from nova_api.db.models import fixed_ips, flavors, floating_ips, instances, virtual_interfaces
 
@@ -58,7 +58,7 @@ def test_the_lowest_free_address_is_taken_and_comes_back(any_db: Database) -> No
     with any_db.read() as conn:
         cards = networks.cards(conn, third)
         assert [(card.address, card.cidr) for card in cards] == [("10.0.0.2", "10.0.0.0/29")]
-        assert cards[0].mac.startswith("02:16:3e:")
+        assert cards[0].mac.startswith("fa:16:3e:")
         assert networks.holder(conn, "10.0.0.2") == third
         assert networks.holder(conn, "10.0.0.5") is None
 
@@ -137,6 +137,20 @@ def test_floating_addresses_let_go_of_an_instance_that_ends(any_db: Database) ->
         assert networks.fixed_address_of(conn, "192.0.2.1") is None
         assert conn.execute(sa.select(floating_ips.c.project_id)).scalar_one() == "acme"
         assert conn.execute(sa.select(sa.func.count()).select_from(virtual_interfaces)).scalar_one() == 0
+
+
+def test_the_first_address_is_that_of_the_first_card(any_db: Database) -> None:
+    """Whichever network was made first: lists show the same one."""
+    for cidr, label in (("10.0.0.0/29", "older"), ("10.0.1.0/29", "newer")):
+        add_network(any_db, cidr, label=label)
+    (one,) = add_instances(any_db, 1)
+    with any_db.read() as conn:
+        uuids = {row.label: row.uuid for row in networks.every(conn)}
+    for label in ("newer", "older"):
+        any_db.write(lambda tx, label=label: networks.allocate_on(tx, one, "acme", uuids[label]))
+    with any_db.read() as conn:
+        first = floating.first_fixed(conn, one)
+    assert first is not None and first.address == "10.0.1.2"
 
 
 @pytest.mark.parametrize("cidr", ["", "10.0.0.0/31", "10.0.0.1/24", "10.0.0.0/8", "fd00::/64", "x/24"])

@@ -49,6 +49,21 @@ def test_silence_and_goodbye_make_it_down(any_db: Database) -> None:
     assert not services.alive(rows(any_db)[0], DOWN_TIME)
 
 
+def test_a_topic_is_down_when_all_that_serve_it_are(any_db: Database) -> None:
+    def down(topic: str) -> bool:
+        with any_db.read() as conn:
+            return services.all_down(conn, topic, DOWN_TIME)
+
+    report(any_db, "h1.example.org", "compute")
+    report(any_db, "h2", "compute")
+    report(any_db, "h1.example.org", "volume")
+    assert not down("compute.h1.example.org")
+    age(any_db, "h1.example.org", DOWN_TIME + 1)
+    assert down("compute.h1.example.org") and down("volume")
+    assert not down("compute") and not down("compute.h2")
+    assert not down("compute.h3") and not down("cert")
+
+
 def test_the_zone_of_a_host_is_its_first_services(any_db: Database) -> None:
     report(any_db, "h1", "compute", "east")
     report(any_db, "h1", "volume", "west")
