@@ -37,13 +37,14 @@ class AmqpTransport(Transport):
         self._subscriptions: list[AmqpSubscription] = []
 
     def send(self, topic: str, body: str, on_done: Callable[[], None] | None = None) -> None:
-        self._publisher.publish(self._exchange, topic, body)
+        self._publisher.publish(self._exchange, topic, body, message_id=envelope.new_msg_id())
         if on_done is not None:
             on_done()
 
     def fanout(self, topic: str, body: str) -> None:
         try:
-            self._publisher.publish(self._broker.fanout_exchange(topic).name, "", body)
+            name = self._broker.fanout_exchange(topic).name
+            self._publisher.publish(name, "", body, message_id=envelope.new_msg_id())
         except NoConsumer:
             log.debug("nobody hears what is fanned out to %s", topic)
 

@@ -3,8 +3,14 @@
 A cast is acknowledged after its handler has finished: a killed node's messages are delivered again. A call
 is acknowledged before, as in 2012.1: nobody waits for its answer twice. The connection's thread sleeps until
 the broker or a finished handler has something for it.
+
+A message may kill the process that handles it, and would kill one after the other: the broker keeps no count. So a
+message that comes back from a process which did not let go of it is published anew with the count in a header before
+it is handled. After ``SUSPECT_DEATHS`` it goes to a queue of its own, from which a process takes one message at a time
+-- what was merely in the same hands is sorted out there -- and after ``MAX_DEATHS`` to the dead letter queue.
 """
 
+import hashlib
 import logging
 import secrets
 import selectors
@@ -21,13 +27,18 @@ from nova_api.rpc import broker, envelope
 from nova_api.rpc.broker import Broker, Publisher
 from nova_api.rpc.delivery import Delivery, Outcome, backoff
 from nova_api.rpc.envelope import Message
-from nova_api.rpc.transport import Counters, Handler, NoConsumer, TransportError
+from nova_api.rpc.in_hand import InHand
+from nova_api.rpc.transport import SUSPECTS, Counters, Handler, NoConsumer, TransportError
 from nova_api.rpc.workers import Closed, Workers
 
 log = logging.getLogger(__name__)
 
 #: Calls one consumer handles at a time, in threads of their own: a cast may wait for a call to its service.
 MAX_CALLS = 256
+#: Processes that a message may be in the hands of when they end, before it is handled apart from others, and before it
+#: is given up.
+SUSPECT_DEATHS, MAX_DEATHS = 3, 8
+_DEATHS = "x-nova-deaths"
 #: The rest of a message whose first bytes are there.
 FRAME_SECONDS = 0.1
 
@@ -52,6 +63,8 @@ class AmqpSubscription:
         self._prefetch = workers
         self._stopping = threading.Event()
         self._delivery = Delivery(handle, self._stopping, counters)
+        self._counters = counters
+        self._hand = InHand()
         self._ended = threading.Event()
         self._session: _Session | None = None
         name = f"rpc-{','.join(topics)}"
@@ -107,7 +120,9 @@ class AmqpSubscription:
         try:
             with _waker() as waker, selectors.DefaultSelector() as selector:
                 session = _Session(connection, waker, selector)
-                session.consume(self._queues(), self._broker.dead, self._prefetch, self._received)
+                session.consume(self._queues(), self._prefetch, self._received)
+                session.consume(self._suspects(), 1, self._received)
+                session.declare(self._broker.dead)
                 self._session = session
                 try:
                     yield session
@@ -127,6 +142,10 @@ class AmqpSubscription:
             queues.append(self._broker.fanout_queue(topic, secrets.token_hex(16)))
         return queues
 
+    def _suspects(self) -> list[Any]:
+        names = [name for topic in self._topics for name in (topic, f"{topic}.{self._host}")]
+        return [self._broker.suspect_queue(name) for name in names]
+
     def _serve(self, session: "_Session") -> None:
         while not self._ended.is_set():
             if self._stopping.is_set():
@@ -135,46 +154,76 @@ class AmqpSubscription:
             session.step()
         session.settle()
 
-    def _received(self, session: "_Session", message: Any) -> None:
-        work: Callable[[], None]
-        tag, body = message.delivery_tag, message.body
-        read = self._delivery.read(body)
+    def _received(self, receipt: "_Receipt", message: Any) -> None:
+        read = self._delivery.read(message.body)
+        if read is not None and read.msg_id is not None:
+            self._submit(self._calls, partial(self._call, receipt, read, read.msg_id))
+            return
+        key = _id_of(message)
+        returned = bool(message.delivery_info.get("redelivered")) and not self._hand.knows(key)
+        if not self._hand.take(key, receipt):
+            return
         if read is None:
-            workers, work = self._casts, partial(self._bury, session, tag, message)
-        elif read.msg_id is not None:
-            workers, work = self._calls, partial(self._call, session, tag, read, read.msg_id)
+            work = partial(self._bury, key, message)
+        elif returned:
+            work = partial(self._came_back, key, message)
         else:
-            workers, work = self._casts, partial(self._cast, session, tag, read, message)
+            work = partial(self._cast, receipt, key, read, message)
+        if not self._submit(self._casts, work):
+            self._hand.forget(key)
+
+    @staticmethod
+    def _submit(workers: Workers, work: Callable[[], None]) -> bool:
         with suppress(Closed):  # stopping: what is not acknowledged, the broker delivers to others
             workers.submit(work)
+            return True
+        return False
 
     # -- the workers' threads
 
-    def _cast(self, session: "_Session", tag: int, message: Message, raw: Any) -> None:
-        if session.closed or self._stopping.is_set():
-            session.finished(tag, requeue=True)
+    def _cast(self, receipt: "_Receipt", key: str, message: Message, raw: Any) -> None:
+        if receipt.void or self._stopping.is_set():
+            self._hand.leave(key, requeue=True)
             return
         outcome = self._delivery.cast(message)
         if outcome is Outcome.DEAD:
-            self._bury(session, tag, raw)
+            self._bury(key, raw)
         else:
-            session.finished(tag, requeue=outcome is Outcome.AGAIN)
+            self._hand.leave(key, requeue=outcome is Outcome.AGAIN)
 
-    def _bury(self, session: "_Session", tag: int, raw: Any) -> None:
+    def _came_back(self, key: str, raw: Any) -> None:
+        """Count one more process that did not live to acknowledge a message; the broker delivers the copy."""
+        deaths, queue = _deaths_of(raw) + 1, _queue_of(raw)
+        if deaths > MAX_DEATHS:
+            log.error("a message for %s was in the hands of %d processes when they ended", queue, deaths)
+            self._counters.count(dead=True)
+            self._bury(key, raw)
+            return
+        suspect = deaths >= SUSPECT_DEATHS
+        log.warning("a message for %s comes back unfinished from another process, for the %d. time", queue, deaths)
+        target = self._broker.suspect_queue(queue).name if suspect else queue
+        self._move(target, key, raw, {_DEATHS: deaths})
+
+    def _bury(self, key: str, raw: Any) -> None:
         """Move a message to the dead letter queue, where an operator can look at it."""
-        queue, came_by = self._broker.dead.name, str(raw.delivery_info.get("routing_key", ""))
+        target, came_by = self._broker.dead.name, _queue_of(raw)
+        if self._move(target, key, raw, {"x-nova-topic": came_by, _DEATHS: _deaths_of(raw)}):
+            log.error("a message for %s was given up; it is in the queue %s", came_by, target)
+
+    def _move(self, queue: str, key: str, raw: Any, headers: dict[str, Any]) -> bool:
+        """Publish a message to another queue, under another id: here this one is finished; or keep it for now."""
         body = raw.body if isinstance(raw.body, str) else bytes(raw.body).decode("utf-8", "replace")
         try:
-            self._publisher.publish("", queue, body, headers={"x-nova-topic": came_by})
+            self._publisher.publish("", queue, body, headers=headers, message_id=envelope.new_msg_id())
         except TransportError:
             self._stopping.wait(backoff(1))
-            session.finished(tag, requeue=True)
-        else:
-            log.error("a message for %s was given up; it is in the queue %s", came_by, queue)
-            session.finished(tag)
+            self._hand.forget(key, requeue=True)
+            return False
+        self._hand.leave(key)
+        return True
 
-    def _call(self, session: "_Session", tag: int, message: Message, msg_id: str) -> None:
-        session.finished(tag)
+    def _call(self, receipt: "_Receipt", message: Message, msg_id: str) -> None:
+        receipt.settle(False)
         self._delivery.call(message, partial(self._reply, message.context.request_id, msg_id))
 
     def _reply(self, request_id: str, msg_id: str, reply: dict[str, Any]) -> None:
@@ -205,40 +254,48 @@ class _Session:
         self._selector = selector
         for readable in (self._wire, self._reader):
             selector.register(readable, selectors.EVENT_READ)
-        self._finished: deque[tuple[int, bool]] = deque()
-        self._consumer: Any = None
-        self._channel: Any = None
+        self._finished: deque[tuple[Any, int, bool]] = deque()
+        self._consumers: list[Any] = []
 
-    def consume(
-        self, queues: Sequence[Any], dead: Any, prefetch: int, received: Callable[["_Session", Any], None]
-    ) -> None:
-        """Declare the queues and have their messages delivered to ``received(session, message)``."""
-        self._channel = self._connection.channel()
-        dead(self._channel).declare()
-        self._channel.basic_qos(0, prefetch, False)
-        self._consumer = broker.amqp.Consumer(self._channel, queues, on_message=partial(received, self))
-        self._consumer.consume()
+    def declare(self, queue: Any) -> None:
+        """Have a queue exist from which nothing is delivered."""
+        queue(self._connection.default_channel).declare()
+
+    def consume(self, queues: Sequence[Any], prefetch: int, received: Callable[["_Receipt", Any], None]) -> None:
+        """Declare queues and have their messages delivered to ``received(receipt, message)``.
+
+        :param prefetch: messages of each queue that are delivered before one of them is acknowledged
+        """
+        channel = self._connection.channel()
+        channel.basic_qos(0, prefetch, False)
+
+        def on_message(message: Any) -> None:
+            received(_Receipt(self, channel, message.delivery_tag), message)
+
+        consumer = broker.amqp.Consumer(channel, queues, on_message=on_message)
+        consumer.consume()
+        self._consumers.append(consumer)
 
     def cancel(self) -> None:
         """Have nothing more delivered."""
-        consumer, self._consumer = self._consumer, None
-        if consumer is not None:
+        consumers, self._consumers = self._consumers, []
+        for consumer in consumers:
             consumer.cancel()
 
-    def finished(self, tag: int, requeue: bool = False) -> None:
+    def finished(self, channel: Any, tag: int, requeue: bool) -> None:
         """Tell the connection's thread that a message is done with; any thread may call this."""
         if not self.closed:
-            self._finished.append((tag, requeue))
+            self._finished.append((channel, tag, requeue))
             self.wake()
 
     def settle(self) -> None:
         """Acknowledge what the handlers have finished."""
         while self._finished:
-            tag, requeue = self._finished.popleft()
+            channel, tag, requeue = self._finished.popleft()
             if requeue:
-                self._channel.basic_reject(tag, True)
+                channel.basic_reject(tag, True)
             else:
-                self._channel.basic_ack(tag)
+                channel.basic_ack(tag)
 
     def wake(self) -> None:
         """End the sleep of ``step``."""
@@ -257,6 +314,44 @@ class _Session:
                 return
         with suppress(TimeoutError):  # a heartbeat, or half a message
             self._connection.drain_events(timeout=FRAME_SECONDS)
+
+
+class _Receipt:
+    """What the broker waits for: the acknowledgement of a message, over the channel that the message came by."""
+
+    __slots__ = ("_channel", "_session", "_tag")
+
+    def __init__(self, session: _Session, channel: Any, tag: int) -> None:
+        self._session, self._channel, self._tag = session, channel, tag
+
+    @property
+    def void(self) -> bool:
+        """The connection is gone: the broker delivers the message again."""
+        return self._session.closed
+
+    def settle(self, requeue: bool) -> None:
+        """See :class:`Receipt`."""
+        self._session.finished(self._channel, self._tag, requeue)
+
+
+def _id_of(raw: Any) -> str:
+    """What a message has in common with itself; nodes of others give theirs no id."""
+    given = raw.properties.get("message_id")
+    if given:
+        return str(given)
+    body = raw.body.encode() if isinstance(raw.body, str) else bytes(raw.body)
+    return hashlib.sha256(_queue_of(raw).encode() + b"\0" + body).hexdigest()
+
+
+def _deaths_of(raw: Any) -> int:
+    """How many processes have died with a message in their hands, as far as is known."""
+    found = (raw.headers or {}).get(_DEATHS)
+    return found if isinstance(found, int) and found > 0 else 0
+
+
+def _queue_of(raw: Any) -> str:
+    """The topic that a message was sent to."""
+    return str(raw.delivery_info.get("routing_key", "")).removesuffix(SUSPECTS)
 
 
 @contextmanager

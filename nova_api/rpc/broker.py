@@ -9,13 +9,15 @@ import logging
 import threading
 import time
 from typing import Any
+from urllib.parse import urlsplit
 
 import kombu
 from kombu.exceptions import KombuError
 from kombu.transport.pyamqp import Transport as PyAmqp
 
 from nova_api import redact
-from nova_api.rpc.transport import NoConsumer, TransportError
+from nova_api.errors import ConfigError
+from nova_api.rpc.transport import SUSPECTS, NoConsumer, TransportError
 
 log = logging.getLogger(__name__)
 
@@ -43,11 +45,20 @@ class Broker:
     :param url: ``amqp://user:password@host:port/vhost``; several, separated by ``;``, for a cluster
     :param exchange: the control exchange
     :param durable: it and the queues survive a restart of the broker
+    :raises ConfigError: it is no URL
     """
 
     def __init__(self, url: str, exchange: str, durable: bool) -> None:
         self._url = url
         self.place = redact.url(url)
+        try:
+            for one in url.split(";"):
+                _ = urlsplit(one).port
+        except ValueError as error:  # which may show a part of the password, when that has a mark of URLs in it
+            raise ConfigError(
+                "rpc_transport is no amqp://user:password@host:port/vhost"
+                " (in user, password and vhost, / is %2F and @ is %40)"
+            ) from error
         self.exchange = amqp.Exchange(exchange, "topic", durable=durable, auto_delete=False)
         self.dead = amqp.Queue(f"{exchange}.dead", amqp.Exchange(""), routing_key=f"{exchange}.dead", durable=True)
         self._durable = durable
@@ -80,6 +91,16 @@ class Broker:
         """The queue of a topic, shared by all its consumers, or of one host."""
         return amqp.Queue(name, self.exchange, routing_key=name, durable=self._durable, auto_delete=False)
 
+    def suspect_queue(self, name: str) -> Any:
+        """Where messages of a queue wait that several processes have died with: they are handled one at a time."""
+        return amqp.Queue(
+            f"{name}{SUSPECTS}",
+            amqp.Exchange(""),
+            routing_key=f"{name}{SUSPECTS}",
+            durable=self._durable,
+            auto_delete=False,
+        )
+
     def fanout_exchange(self, topic: str) -> Any:
         """Where messages for every consumer of a topic go."""
         return amqp.Exchange(f"{topic}_fanout", "fanout", durable=False, auto_delete=True)
@@ -102,12 +123,14 @@ def publish(
     body: str,
     *,
     expiration: float | None = None,
-    headers: dict[str, str] | None = None,
+    headers: dict[str, Any] | None = None,
+    message_id: str | None = None,
     mandatory: bool = True,
 ) -> None:
     """Publish a persistent message and wait for the broker's confirm.
 
     :param expiration: seconds after which the broker drops it
+    :param message_id: the same for a message that is published again
     :raises NoConsumer: no queue takes it
     :raises Exception: one of ``ERRORS``; the channel is of no use any more
     """
@@ -125,6 +148,7 @@ def publish(
             mandatory=mandatory,
             expiration=expiration,
             headers=headers,
+            message_id=message_id,
             timeout=IO_SECONDS,
             confirm_timeout=IO_SECONDS,
         )

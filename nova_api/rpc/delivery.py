@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Any
 
 from nova_api import errors
+from nova_api.context import CURRENT_REQUEST
 from nova_api.rpc import envelope
 from nova_api.rpc.envelope import MalformedMessage, Message
 from nova_api.rpc.transport import Counters, Handler
@@ -65,7 +66,11 @@ class Delivery:
 
     def cast(self, message: Message) -> Outcome:
         """Handle a message that nobody waits for; never raises because of what the handler raises."""
-        outcome = self._try(message)
+        token = CURRENT_REQUEST.set(message.context.request_id)
+        try:
+            outcome = self._try(message)
+        finally:
+            CURRENT_REQUEST.reset(token)
         if outcome is not Outcome.AGAIN:
             self._counters.count(dead=outcome is Outcome.DEAD)
         return outcome
@@ -75,6 +80,13 @@ class Delivery:
 
         :param reply: takes the reply messages
         """
+        token = CURRENT_REQUEST.set(message.context.request_id)
+        try:
+            self._call(message, reply)
+        finally:
+            CURRENT_REQUEST.reset(token)
+
+    def _call(self, message: Message, reply: Callable[[dict[str, Any]], None]) -> None:
         try:
             answer = envelope.reply(self._handle(message))
             envelope.encode(answer)

@@ -43,6 +43,10 @@ class RemoteError(Exception):
         super().__init__(f"Remote error: {exc_type} {value}\n{self.traceback}.")
 
 
+class RemoteUnavailable(errors.ServiceUnavailable):
+    """The other side could not do it now: its datastore, or whom it had to ask, did not answer."""
+
+
 class RpcTimeout(errors.ServiceUnavailable):
     """No reply in time. The call may have been carried out all the same."""
 
@@ -157,7 +161,7 @@ class Replies:
     def __init__(self) -> None:
         self.done = False
         self._result: Any = None
-        self._failure: RemoteError | None = None
+        self._failure: RemoteError | RemoteUnavailable | None = None
 
     def add(self, message: Mapping[str, Any]) -> None:
         """Read one reply message."""
@@ -173,19 +177,27 @@ class Replies:
         """The last value.
 
         :raises RemoteError: the call failed on the other side
+        :raises RemoteUnavailable: it may be carried out later
         """
         if self._failure is not None:
             raise self._failure
         return self._result
 
 
-def _remote_error(failed: object) -> RemoteError:
+def _remote_error(failed: object) -> RemoteError | RemoteUnavailable:
     match failed:
+        case [str(name), value, *_] if name in _passing(errors.ServiceUnavailable):
+            return RemoteUnavailable(str(value))
         case [exc_type, value, list(lines)]:
             return RemoteError(str(exc_type), str(value), [str(line) for line in lines])
         case [exc_type, value, lines]:
             return RemoteError(str(exc_type), str(value), [str(lines)] if lines else [])
     return RemoteError("Unknown", str(failed))
+
+
+def _passing(kind: type[Exception]) -> set[str]:
+    """The name of a class and of every class below it."""
+    return {kind.__name__}.union(*(_passing(below) for below in kind.__subclasses__()))
 
 
 def _primitive(value: object) -> Any:

@@ -10,6 +10,8 @@ from nova_api import errors
 from nova_api.rpc.envelope import Message
 
 Handler = Callable[[Message], object]
+#: Ending of the name of the queue where messages of another one wait that several processes have died with.
+SUSPECTS = ".suspects"
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from nova_api import errors
 from nova_api.context import RequestContext
+from nova_api.db.engine import OutcomeUnknown
 from nova_api.rpc import envelope
-from nova_api.rpc.envelope import MalformedMessage, RemoteError, Replies
+from nova_api.rpc.envelope import MalformedMessage, RemoteError, Replies, RpcTimeout
+from nova_api.rpc.transport import NoConsumer, TransportError
 
 CONTEXT = RequestContext(
     user_id="alice",
@@ -153,6 +155,14 @@ def test_a_failure_is_raised_at_the_caller_with_the_text_of_2012() -> None:
         replies.value()
     assert caught.value.exc_type == "NoValidHost"
     assert str(caught.value) == "Remote error: NoValidHost none fits\n['line']."
+
+
+@pytest.mark.parametrize("kind", [errors.ServiceUnavailable, OutcomeUnknown, NoConsumer, TransportError, RpcTimeout])
+def test_what_passes_on_the_other_side_passes_here(kind: type[Exception]) -> None:
+    replies = Replies()
+    replies.add({"result": None, "failure": [kind.__name__, "not now", []]})
+    with pytest.raises(errors.ServiceUnavailable, match="not now"):
+        replies.value()
 
 
 def test_a_defect_travels_with_its_traceback() -> None:
