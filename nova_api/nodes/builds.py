@@ -13,11 +13,11 @@ from sqlalchemy.engine import Row
 from sqlalchemy.exc import IntegrityError
 
 from nova_api.context import RequestContext
-from nova_api.db import guests, networks, services
+from nova_api.db import guests, networks, services, takeovers
 from nova_api.db.engine import Transaction
 from nova_api.errors import FixedIpInUse, FixedIpInvalid, NetworkNotFound, NoMoreFixedIps
 from nova_api.nodes.drivers.hypervisor import BlockDevice, HypervisorError, Interface, PowerState
-from nova_api.nodes.guest_node import GuestNode, attached_devices, files_of, guest_of, interfaces_of
+from nova_api.nodes.guest_node import GuestNode, attached_devices, files_of, guest_of, interfaces_of, is_late
 
 log = logging.getLogger(__name__)
 
@@ -64,9 +64,24 @@ class Builds(GuestNode):
 
         if not self._attempt(row, BUILDING, build):
             return
-        done = self.db.write(lambda tx: guests.finish_spawning(tx, row.id, PowerState.RUNNING))
-        if not done:
-            self._give_way(row)
+
+        def finish(tx: Transaction) -> bool:
+            if not guests.finish_spawning(tx, row.id, PowerState.RUNNING, self.host):
+                return False
+            takeovers.forget_builds(tx, [row.id])
+            return True
+
+        if not self.db.write(finish):
+            self._drop_stray(row)
+
+    def _drop_stray(self, row: Row[Any]) -> None:
+        """Take down what was built if it was in vain: it was terminated meanwhile, or another host builds it now."""
+        self._give_way(row)
+        with self.db.read() as conn:
+            current = guests.get_ever(conn, row.uuid)
+            stray = current is not None and self._is_stray(conn, current)
+        if stray:
+            self._attempt(row, (), lambda: self.driver.destroy(guest_of(row)))
 
     def _prepare(self, uuid: str, requested: Requested) -> tuple[Row[Any], list[Interface]] | None:
         """Take addresses, once; None when there is nothing to build."""
@@ -81,6 +96,8 @@ class Builds(GuestNode):
     def _prepare_in(self, tx: Transaction, uuid: str, requested: Requested) -> tuple[Row[Any], list[Interface]] | None:
         row = guests.lock(tx, uuid)
         if row is None or row.vm_state != "building" or row.task_state not in BUILDING:
+            return None
+        if row.host not in (None, self.host):  # this comes late: another host builds it now
             return None
         if row.task_state == "spawning":  # a second delivery: the first one has taken the addresses
             return row, interfaces_of(tx.conn, row)
@@ -112,7 +129,7 @@ class Builds(GuestNode):
         :param new_pass: of its administrator
         :param injected_files: path and content (base64) of files for it
         """
-        row = self.db.write(lambda tx: self._start_rebuild(tx, instance_uuid))
+        row = self.db.write(lambda tx: self._start_rebuild(tx, context, instance_uuid))
         if row is None:
             return
         with self.db.read() as conn:
@@ -125,13 +142,15 @@ class Builds(GuestNode):
         if not self._attempt(row, ("spawning",), build):
             return
         running = PowerState.RUNNING
-        if not self.db.write(lambda tx: guests.finish_spawning(tx, row.id, running, before="rebuilding")):
+        if not self.db.write(lambda tx: guests.finish_spawning(tx, row.id, running, self.host, before="rebuilding")):
             self._give_way(row)
 
     @staticmethod
-    def _start_rebuild(tx: Transaction, uuid: str) -> Row[Any] | None:
+    def _start_rebuild(tx: Transaction, context: RequestContext, uuid: str) -> Row[Any] | None:
         row = guests.lock(tx, uuid)
         if row is None or row.vm_state != "rebuilding" or row.task_state not in (None, "spawning"):
+            return None
+        if is_late(context, row):
             return None
         guests.start_spawning(tx, row.id)
         return row
@@ -162,6 +181,7 @@ class Builds(GuestNode):
             connections.append(BlockDevice(device.device_name, device.volume_id, info))
 
         def attach(tx: Transaction) -> None:
+            self._check_mine(tx, row)
             for device in connections:
                 guests.attached(tx, device.volume_id, row.id, device.device, device.connection_info)
 
@@ -169,7 +189,17 @@ class Builds(GuestNode):
         with self.db.read() as conn:
             return list(attached_devices(conn, row))
 
+    def _check_mine(self, tx: Transaction, row: Row[Any]) -> None:
+        """Leave the volumes of an instance alone that another host builds now.
+
+        :raises VolumeNotReady: it does
+        """
+        current = guests.lock(tx, row.uuid)
+        if current is not None and current.host != self.host:
+            raise VolumeNotReady("Another host builds the instance now.")
+
     def _claim_volumes(self, tx: Transaction, row: Row[Any]) -> None:
+        self._check_mine(tx, row)
         for device in guests.devices(tx.conn, row.id):
             if device.status == "creating":
                 if device.host is None:

@@ -65,7 +65,7 @@ class CertManager:
     def generate_x509_cert(self, context: RequestContext, user_id: str, project_id: str) -> tuple[str, str]:
         """A new key and a certificate of it for a user of a project.
 
-        :returns: key and certificate, PEM
+        :returns: key, and certificate after a description; PEM
         """
         from cryptography.hazmat.primitives.asymmetric import rsa
         from cryptography.hazmat.primitives.serialization import Encoding
@@ -75,7 +75,7 @@ class CertManager:
         certificate = _certificate(
             _name(f"{project_id}-{user_id}", project_id), authority.subject, key, authority_key, USER_DAYS
         )
-        return _pem(key).decode(), certificate.public_bytes(Encoding.PEM).decode()
+        return _pem(key).decode(), described(certificate) + certificate.public_bytes(Encoding.PEM).decode()
 
     def _authority(self) -> "tuple[RSAPrivateKey, x509.Certificate]":
         from cryptography import x509
@@ -109,6 +109,25 @@ class CertManager:
             shutil.rmtree(draft)
             if not self.folder.is_dir():
                 raise
+
+
+def described(certificate: "x509.Certificate") -> str:
+    """What a certificate says, for people; tools that read PEM skip it."""
+    key = certificate.public_key()
+    form = "%b %d %H:%M:%S %Y GMT"
+    lines = (
+        "Certificate:",
+        "    Data:",
+        f"        Version: {certificate.version.value + 1} ({certificate.version.value:#x})",
+        f"        Serial Number: {certificate.serial_number:#x}",
+        f"        Issuer: {certificate.issuer.rfc4514_string()}",
+        "        Validity",
+        f"            Not Before: {certificate.not_valid_before_utc.strftime(form)}",
+        f"            Not After : {certificate.not_valid_after_utc.strftime(form)}",
+        f"        Subject: {certificate.subject.rfc4514_string()}",
+        f"        Public Key: RSA, {getattr(key, 'key_size', 0)} bit",
+    )
+    return "\n".join(lines) + "\n"
 
 
 def _name(common: str, project_id: str | None = None) -> "x509.Name":
@@ -151,4 +170,4 @@ def _certificate(
 def _pem(key: "RSAPrivateKey") -> bytes:
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())

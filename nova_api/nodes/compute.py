@@ -2,14 +2,15 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
-from typing import Any, ClassVar, Literal
+from functools import partial
+from typing import Any, ClassVar, Literal, TypeVar
 
 from sqlalchemy.engine import Row
 
 from nova_api.context import RequestContext, admin_context
-from nova_api.db import guests, instances, moves, networks, services
+from nova_api.db import guests, services
 from nova_api.db.engine import Transaction
 from nova_api.db.models import now
 from nova_api.errors import IncorrectInstanceState, InstanceNotFound
@@ -17,8 +18,14 @@ from nova_api.nodes.builds import Builds
 from nova_api.nodes.console_topics import ConsoleTopics
 from nova_api.nodes.disks import Disks
 from nova_api.nodes.drivers.hypervisor import Guest, HypervisorError, PowerState
-from nova_api.nodes.guest_node import attached_devices, fault_of, guest_of, interfaces_of
+from nova_api.nodes.endings import end
+from nova_api.nodes.guest_node import attached_devices, fault_of, guest_of, interfaces_of, is_late
+from nova_api.nodes.host_admin import HostAdmin
+from nova_api.nodes.live_moves import LiveMoves
 from nova_api.nodes.moves import Moves
+from nova_api.nodes.sharing import Sharing
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +57,7 @@ RESTORE = Task(("powering-on",), "active", PowerState.RUNNING)
 _RECLAIMED_AT_A_TIME = 100
 
 
-class ComputeManager(Builds, Disks, Moves, ConsoleTopics):
+class ComputeManager(Builds, Disks, Moves, LiveMoves, Sharing, HostAdmin, ConsoleTopics):
     """Answers ``compute`` and ``compute.HOST``."""
 
     methods: ClassVar[tuple[str, ...]] = (
@@ -71,23 +78,35 @@ class ComputeManager(Builds, Disks, Moves, ConsoleTopics):
         "set_admin_password",
         "reset_network",
         "inject_network_info",
+        "configure_shared_ips",
         "resize_instance",
         "finish_resize",
         "confirm_resize",
         "revert_resize",
         "finish_revert_resize",
+        "pre_live_migration",
+        "live_migration",
+        "post_live_migration_at_destination",
+        "rollback_live_migration_at_destination",
         "get_console_output",
+        "get_vnc_console",
         "get_diagnostics",
         "get_console_topic",
         "attach_volume",
         "detach_volume",
         "snapshot_instance",
         "refresh_security_group_rules",
+        "set_host_enabled",
+        "host_maintenance_mode",
+        "host_power_action",
+        "add_aggregate_host",
+        "remove_aggregate_host",
     )
     binary: ClassVar[str] = "nova-compute"
 
     def start(self) -> None:
-        """Report what the host has, and take up the guests that it had before.
+        """Report what the host has, take up the guests that it had before, and take down those that were given to
+        other hosts meanwhile, or have ended.
 
         What a killed node left in the middle of a change needs no look here: its message comes again.
         """
@@ -104,37 +123,33 @@ class ComputeManager(Builds, Disks, Moves, ConsoleTopics):
             rows = guests.on_host(conn, self.host)
         for row in rows:
             self.driver.adopt(row.id, row.power_state, row.launched_at.timestamp())
+        self._drop_strays()
+        self.set_up_shared_ips()
+
+    def _drop_strays(self) -> None:
+        for number in self.driver.guests():
+            with self.db.read() as conn:
+                row = guests.get_ever_numbered(conn, number)
+                stray = row is not None and self._is_stray(conn, row)
+            if row is not None and stray:
+                log.warning("%s: instance %s is not this host's any more; its guest goes", self.host, row.uuid)
+                self._attempt(row, (), partial(self.driver.destroy, guest_of(row)))
 
     # -- the end
 
     def terminate_instance(self, context: RequestContext, instance_uuid: str) -> None:
-        """End an instance, whatever it is doing."""
-        row = self._find(instance_uuid)
+        """End an instance, whatever it is doing; of one that others have ended, or taken over, only the guest."""
+        with self.db.read() as conn:
+            row = guests.get_ever(conn, instance_uuid)
+            stray = row is not None and self._is_stray(conn, row)
         if row is None:
+            return
+        if stray:
+            self._attempt(row, (), lambda: self.driver.destroy(guest_of(row)))
             return
         if not self._attempt(row, ("deleting",), lambda: self.driver.destroy(guest_of(row))):
             return
-
-        def end(tx: Transaction) -> None:
-            held = guests.devices(tx.conn, row.id) if row.has_devices else ()
-            floating = networks.floating_of(tx.conn, row.id)
-            messages: list[tuple[str, str, dict[str, Any]]] = [
-                (f"volume.{host}", "delete_volume", {"volume_id": number})
-                for number, host in instances.delete(tx, [row.id])
-            ]
-            for device in held:
-                if device.connection_info and device.host:
-                    gone = {"volume_id": device.volume_id, "host": self.host}
-                    messages.append((f"volume.{device.host}", "terminate_connection", gone))
-            left = moves.latest(tx.conn, row.id)
-            if left is not None and left.status != "confirmed" and left.source_compute != self.host:
-                # Nobody will ask for what a move has left there.
-                drop = {"instance_uuid": row.uuid, "migration_id": left.id}
-                messages.append((f"compute.{left.source_compute}", "confirm_resize", drop))
-            messages += [("network", "disassociate_floating_ip", {"address": one}) for one in floating]
-            self.outbox.cast_many(tx, context, messages)
-
-        self.db.write(end)
+        self.db.write(lambda tx: end(tx, self.outbox, context, row, self.host))
 
     def reclaim(self, seconds: float) -> int:
         """Begin to end instances that were deleted and that nobody has restored; to be called now and then.
@@ -168,7 +183,7 @@ class ComputeManager(Builds, Disks, Moves, ConsoleTopics):
         :param reboot_type: ``SOFT`` or ``HARD``, in any case
         """
         kind: Literal["SOFT", "HARD"] = "HARD" if reboot_type.upper() == "HARD" else "SOFT"
-        self._change_power(instance_uuid, REBOOT, lambda guest: self.driver.reboot(guest, kind))
+        self._change_power(instance_uuid, REBOOT, lambda guest: self.driver.reboot(guest, kind), context)
 
     def pause_instance(self, context: RequestContext, instance_uuid: str) -> None:
         """Freeze an instance in memory."""
@@ -186,29 +201,57 @@ class ComputeManager(Builds, Disks, Moves, ConsoleTopics):
         """Let a suspended instance run."""
         self._change_power(instance_uuid, RESUME, self.driver.resume)
 
-    def rescue_instance(self, context: RequestContext, instance_uuid: str, **_password: object) -> None:
-        """Boot the rescue system of an instance."""
-        self._change_power(instance_uuid, RESCUE, self._rescue)
+    def rescue_instance(
+        self, context: RequestContext, instance_uuid: str, rescue_password: str | None = None, **_unused: object
+    ) -> None:
+        """Boot the rescue system of an instance.
+
+        :param rescue_password: of its administrator
+        """
+        self._change_power(instance_uuid, RESCUE, lambda guest: self._rescue(guest, rescue_password), context)
 
     def unrescue_instance(self, context: RequestContext, instance_uuid: str) -> None:
         """Boot a rescued instance's own disk again."""
         self._change_power(instance_uuid, UNRESCUE, self.driver.unrescue)
 
     def power_off_instance(self, context: RequestContext, instance_uuid: str) -> None:
-        """Switch off an instance that was deleted and can still be restored."""
-        self._change_power(instance_uuid, SOFT_DELETE, self.driver.power_off)
+        """Switch off an instance that was deleted and can still be restored, even meanwhile."""
+        with self.turns.of(instance_uuid):
+            self._change_power(instance_uuid, SOFT_DELETE, self.driver.power_off)
 
     def power_on_instance(self, context: RequestContext, instance_uuid: str) -> None:
         """Switch on an instance that is being restored."""
-        self._change_power(instance_uuid, RESTORE, self._power_on)
+        with self.turns.of(instance_uuid):
+            self._change_power(instance_uuid, RESTORE, self._power_on)
 
-    def set_admin_password(self, context: RequestContext, instance_uuid: str, new_pass: str, **_unused: object) -> None:
-        """Set the password of a running instance's administrator."""
-        self._change_power(instance_uuid, SET_PASSWORD, lambda guest: self.driver.set_admin_password(guest, new_pass))
+    def set_admin_password(
+        self,
+        context: RequestContext,
+        instance_uuid: str,
+        new_pass: str,
+        alongside: bool = False,
+        **_unused: object,
+    ) -> None:
+        """Set the password of a running instance's administrator.
 
-    def _change_power(self, uuid: str, task: Task, action: Callable[[Guest], None]) -> None:
+        :param alongside: the instance is at another task, which this does not touch
+        """
+        if alongside:
+            self._nudge(instance_uuid, lambda row: self.driver.set_admin_password(guest_of(row), new_pass))
+            return
+        self._change_power(
+            instance_uuid, SET_PASSWORD, lambda guest: self.driver.set_admin_password(guest, new_pass), context
+        )
+
+    def _change_power(
+        self, uuid: str, task: Task, action: Callable[[Guest], None], context: RequestContext | None = None
+    ) -> None:
+        """Carry out a task.
+
+        :param context: of a message that says more than what is to be done
+        """
         row = self._find(uuid)
-        if row is None or row.task_state not in task.task_states:
+        if row is None or row.task_state not in task.task_states or (context is not None and is_late(context, row)):
             return
         if not self._attempt(row, task.task_states, lambda: action(guest_of(row))):
             return
@@ -228,13 +271,13 @@ class ComputeManager(Builds, Disks, Moves, ConsoleTopics):
             interfaces, devices = interfaces_of(conn, row), attached_devices(conn, row)
         self.driver.power_on(guest, interfaces, devices)
 
-    def _rescue(self, guest: Guest) -> None:
+    def _rescue(self, guest: Guest, password: str | None) -> None:
         row = self._find(guest.uuid)
         if row is None:
             raise HypervisorError("The instance is gone.")
         with self.db.read() as conn:
             interfaces = interfaces_of(conn, row)
-        self.driver.rescue(guest, interfaces)
+        self.driver.rescue(guest, interfaces, password)
 
     # -- questions
 
@@ -257,17 +300,28 @@ class ComputeManager(Builds, Disks, Moves, ConsoleTopics):
         lines = max(0, int(tail_length))
         return "".join(text.splitlines(keepends=True)[-lines:]) if lines else ""
 
+    def get_vnc_console(self, context: RequestContext, instance_uuid: str, **_unused: object) -> dict[str, Any]:
+        """Where the screen of an instance is reached (a call); the API gives out the token that leads there.
+
+        :raises InstanceNotFound: it is gone
+        :raises IncorrectInstanceState: it has none yet
+        """
+        return asdict(self._ask(instance_uuid, self.driver.vnc_console))
+
     def get_diagnostics(self, context: RequestContext, instance_uuid: str) -> dict[str, int]:
         """Counters of an instance (a call).
 
         :raises InstanceNotFound: it is gone
         :raises IncorrectInstanceState: it has none yet
         """
-        row = self._find(instance_uuid)
+        return self._ask(instance_uuid, self.driver.diagnostics)
+
+    def _ask(self, uuid: str, question: Callable[[Guest], T]) -> T:
+        row = self._find(uuid)
         if row is None:
-            raise InstanceNotFound(instance_uuid)
+            raise InstanceNotFound(uuid)
         try:
-            return self.driver.diagnostics(guest_of(row))
+            return question(guest_of(row))
         except HypervisorError as error:
             raise IncorrectInstanceState(str(error)) from error
 

@@ -31,6 +31,7 @@ class Disks(GuestNode):
             return
         if row is None or volume.instance_id != row.id:
             return  # whoever deleted the instance has freed its volumes
+        mountpoint = volume.mountpoint or mountpoint  # a message that comes late may name the place of an earlier time
 
         def attach() -> None:
             info = self._connect(context, row, volume_id, volume.host)
@@ -90,9 +91,10 @@ class Disks(GuestNode):
         :param restart: stop the instance for it when it runs, and start it again
         """
         row = self._find(instance_uuid)
-        if row is None or row.task_state not in SNAPSHOT_TASKS:
-            if row is None:
-                self.db.write(lambda tx: guests.finish_image(tx, image_id, status="killed"))
+        if row is None:
+            self.db.write(lambda tx: guests.finish_image(tx, image_id, status="killed"))
+            return
+        if not self._wanted(row, image_id):
             return
         guest, sizes = guest_of(row), [0]
         stop = restart and row.power_state == PowerState.RUNNING
@@ -111,12 +113,23 @@ class Disks(GuestNode):
 
         def finish(tx: Transaction) -> None:
             status = "active" if fault is None else "killed"
-            guests.finish_image(tx, image_id, status=status, size=sizes[0])
+            if not guests.finish_image(tx, image_id, status=status, size=sizes[0]) and guests.get_image(
+                tx.conn, image_id
+            ):
+                return  # another delivery was first; the task may be that of the next image
             guests.change(tx, row.id, SNAPSHOT_TASKS, {"task_state": None})
             if fault is None and image_type == "backup" and backup_type and rotation is not None:
                 guests.rotate_backups(tx, row.uuid, backup_type, rotation)
 
         self.db.write(finish)
+
+    def _wanted(self, row: Row[Any], image_id: str) -> bool:
+        """Whether an image is still to be made: its own state says so, the task may be that of a later one."""
+        with self.db.read() as conn:
+            image = guests.get_image(conn, image_id)
+        if image is None:  # its owner has deleted it
+            self.db.write(lambda tx: guests.change(tx, row.id, SNAPSHOT_TASKS, {"task_state": None}))
+        return image is not None and image.status in guests.UNFINISHED_IMAGE
 
     def _snapshot_volumes(self, context: RequestContext, image_id: str) -> None:
         with self.db.read() as conn:

@@ -4,12 +4,13 @@ import base64
 import json
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy.engine import Connection, Row
 
 from nova_api.context import RequestContext
-from nova_api.db import guests, networks
+from nova_api.db import guests, moves, networks, shared_ips
 from nova_api.db.engine import Database
 from nova_api.errors import ApiError, ServiceUnavailable
 from nova_api.nodes.drivers.hypervisor import (
@@ -20,6 +21,7 @@ from nova_api.nodes.drivers.hypervisor import (
     InjectedFile,
     Interface,
 )
+from nova_api.nodes.turns import Turns
 from nova_api.rpc.client import Rpc
 from nova_api.rpc.envelope import RemoteError
 from nova_api.rpc.outbox import Outbox
@@ -52,6 +54,7 @@ class GuestNode:
     ) -> None:
         self.db, self.outbox, self.rpc = db, outbox, rpc
         self.driver, self.host, self.down_time = driver, host, down_time
+        self.turns = Turns()
 
     def _find(self, uuid: str) -> Row[Any] | None:
         with self.db.read() as conn:
@@ -68,7 +71,7 @@ class GuestNode:
         if fault is None:
             return True
         log.error("%s: instance %s: %s", self.host, row.uuid, fault)
-        self.db.write(lambda tx: guests.fail(tx, row.id, task_states, fault))
+        self.db.write(lambda tx: guests.fail(tx, row.id, task_states, fault, self.host))
         return False
 
     def _give_way(self, row: Row[Any]) -> None:
@@ -76,6 +79,17 @@ class GuestNode:
         current = self._find(row.uuid)
         if current is None or current.task_state == "deleting":
             self._attempt(row, (), lambda: self.driver.destroy(guest_of(row)))
+
+    def _is_stray(self, conn: Connection, row: Row[Any]) -> bool:
+        """Whether a guest that is here should not be: its instance has ended, or is another host's now, which no move
+        explains. Others have given this host up for dead then.
+
+        :param row: of :func:`nova_api.db.guests.get_ever`
+        """
+        if row.deleted or row.host == self.host:
+            return bool(row.deleted)
+        move = moves.latest(conn, row.id)
+        return move is None or self.host not in (move.source_compute, move.dest_compute)
 
     def _connect(self, context: RequestContext, row: Row[Any], volume_id: int, volume_host: str) -> Any:
         """Ask the volume's node for the way to it.
@@ -86,6 +100,15 @@ class GuestNode:
         return self.rpc.call(
             context, f"volume.{volume_host}", "initialize_connection", volume_id=volume_id, host=self.host
         )
+
+
+def is_late(context: RequestContext, row: Row[Any]) -> bool:
+    """Whether a message is of a request whose task was done, while the instance is at the task of a later one.
+
+    Tasks of one name differ in what their messages say: a password that comes again must not take the place of the
+    next. Those that say nothing are done by whichever message comes first.
+    """
+    return row.task_request is not None and row.task_request != context.request_id
 
 
 def fault_of(action: Callable[[], object]) -> str | None:
@@ -142,11 +165,14 @@ def files_of(injected: Iterable[Sequence[str]] | None) -> list[InjectedFile]:
 
 
 def interfaces_of(conn: Connection, row: Row[Any]) -> list[Interface]:
-    """The network cards of an instance."""
-    return [
+    """The network cards of an instance; its first one has the addresses that it shares."""
+    cards = [
         Interface(mac=card.mac, address=card.address, cidr=card.cidr, gateway=card.gateway, bridge=card.bridge)
         for card in networks.cards(conn, row.id)
     ]
+    if cards and row.has_shares:
+        cards[0] = replace(cards[0], shared=shared_ips.configured(conn, row.id))
+    return cards
 
 
 def attached_devices(conn: Connection, row: Row[Any]) -> Sequence[BlockDevice]:

@@ -2,7 +2,8 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import ClassVar, Protocol
 
@@ -15,6 +16,7 @@ from nova_api.nodes.compute import ComputeManager
 from nova_api.nodes.console import ConsoleManager
 from nova_api.nodes.network import NetworkManager
 from nova_api.nodes.scheduler import SchedulerManager
+from nova_api.nodes.takeover import TakeOver
 from nova_api.nodes.volume import VolumeManager
 from nova_api.rpc.consumer import ServiceRunner
 from nova_api.runtime import Runtime, load_class
@@ -140,7 +142,7 @@ class Periodic:
     """
 
     def __init__(self, name: str, seconds: float, work: Callable[[], object]) -> None:
-        self._name, self._seconds, self._work = name, seconds, work
+        self.name, self._seconds, self._work = name, seconds, work
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -163,11 +165,11 @@ class Periodic:
             try:
                 self._work()
             except Exception as error:
-                log.warning("%s: %s", self._name, error)
+                log.warning("%s: %s", self.name, error)
 
 
 def _scheduler(runtime: Runtime, host: str) -> Manager:
-    return SchedulerManager(runtime.db, runtime.outbox, runtime.config)
+    return SchedulerManager(runtime.db, runtime.outbox, runtime.config, host)
 
 
 def _compute(runtime: Runtime, host: str) -> Manager:
@@ -233,24 +235,47 @@ def start_all(runtime: Runtime, topics: Iterable[str] = tuple(MANAGERS), host: s
     heart.start()
     for node in nodes:
         node.start()
-    periodic = _periodic(nodes, runtime.config)
+    periodic = _periodic(nodes, runtime)
     for task in periodic:
         task.start()
     return [heart, *nodes, *periodic]
 
 
-def _periodic(nodes: Iterable[NodeService], config: Config) -> list[Periodic]:
-    seconds = config.reclaim_instance_interval
-    managers = [node.manager for node in nodes if isinstance(node.manager, ComputeManager) and seconds > 0]
-    return [Periodic(f"reclaim.{one.host}", config.report_interval, partial(one.reclaim, seconds)) for one in managers]
+def _periodic(nodes: Iterable[NodeService], runtime: Runtime) -> list[Periodic]:
+    config = runtime.config
+    tasks = []
+    for node in nodes:
+        if isinstance(node.manager, ComputeManager) and config.reclaim_instance_interval > 0:
+            reclaim = partial(node.manager.reclaim, config.reclaim_instance_interval)
+            tasks.append(Periodic(f"reclaim.{node.host}", config.report_interval, reclaim))
+        if isinstance(node.manager, SchedulerManager):
+            take_over = TakeOver(runtime.db, runtime.outbox, config)
+            tasks.append(Periodic(f"takeover.{node.host}", config.report_interval, take_over.run))
+        if isinstance(node.manager, SchedulerManager) and config.backup_schedule_interval > 0:
+            take = runtime.backup_schedules.take_due
+            tasks.append(Periodic(f"backups.{node.host}", config.backup_schedule_interval, take))
+    return tasks
 
 
 def stop_all(running: Iterable[Running], timeout: float) -> bool:
-    """Stop what :func:`start_all` started, all at a time.
+    """Stop what :func:`start_all` started: the schedulers, then all the others at a time.
+
+    What a scheduler has in hand needs a host that is up, and this may be the last one: it says goodbye after that.
+    Whatever is placed on it meanwhile is given to another host, or waits for it.
 
     :param timeout: seconds
     :returns: everything in hand was finished
     """
+    until = time.monotonic() + timeout
+    parts = list(running)
+    first = [part for part in parts if isinstance(part, NodeService) and isinstance(part.manager, SchedulerManager)]
+    finished = [_stop_together(first, timeout)]
+    others = [part for part in parts if part not in first]
+    finished.append(_stop_together(others, max(1.0, until - time.monotonic())))
+    return all(finished)
+
+
+def _stop_together(running: Sequence[Running], timeout: float) -> bool:
     results: list[bool] = []
     threads = [
         threading.Thread(target=lambda part=part: results.append(part.stop(timeout)), daemon=True) for part in running

@@ -52,11 +52,14 @@ class VolumeManager:
         """
         with self.db.read() as conn:
             row = guests.get_volume(conn, volume_id)
+        if row is not None and row.host not in (None, self.host):
+            self.store.delete(volume_id)  # this comes late: another host makes it now; here it may be half made
+            return
         if row is None or row.status != "creating":
             return
         place = self._do(
             lambda: self.store.create(volume_id, row.size, snapshot_id),
-            lambda tx: queries.change_volume(tx, volume_id, ("creating",), {"status": "error"}),
+            lambda tx: queries.change_volume(tx, volume_id, ("creating",), {"status": "error"}, row.host),
         )
 
         def made(tx: Transaction) -> bool:
@@ -64,13 +67,14 @@ class VolumeManager:
             current = guests.get_volume(tx.conn, volume_id)
             waited_for = current is not None and current.instance_id is not None
             status = "attaching" if waited_for else "available"
-            return queries.change_volume(tx, volume_id, ("creating",), {**values, "status": status})
+            return queries.change_volume(tx, volume_id, ("creating",), {**values, "status": status}, row.host)
 
         if not self.db.write(made):
             with self.db.read() as conn:
                 current = guests.get_volume(conn, volume_id)
-            if current is None or current.status == "deleting":
-                self.store.delete(volume_id)  # its instance ended meanwhile, and it was to end with it
+            if current is None or current.status == "deleting" or current.host != self.host:
+                # Its instance ended meanwhile, and it was to end with it; or another host has made it.
+                self.store.delete(volume_id)
 
     def delete_volume(self, context: RequestContext, volume_id: int) -> None:
         """Remove a volume.
@@ -102,7 +106,11 @@ class VolumeManager:
             lambda tx: queries.change_snapshot(tx, snapshot_id, ("creating",), {"status": "error"}),
         )
         values = {"status": "available", "progress": "100%"}
-        self.db.write(lambda tx: queries.change_snapshot(tx, snapshot_id, ("creating",), values))
+        if not self.db.write(lambda tx: queries.change_snapshot(tx, snapshot_id, ("creating",), values)):
+            with self.db.read() as conn:
+                current = guests.get_snapshot(conn, snapshot_id)
+            if current is None or current.status == "deleting":
+                self.store.delete_snapshot(snapshot_id)  # another delivery was quicker, and its owner too
 
     def delete_snapshot(self, context: RequestContext, snapshot_id: int) -> None:
         """Remove a snapshot.
@@ -137,10 +145,13 @@ class VolumeManager:
             raise VolumeFailed(str(error)) from error
 
     def terminate_connection(self, context: RequestContext, volume_id: int, host: str) -> None:
-        """A compute node no longer uses a volume.
+        """A compute node no longer uses a volume; one that does so again keeps it: this message comes late.
 
         :param host: name of the compute node
         """
+        with self.db.read() as conn:
+            if guests.used_from(conn, volume_id, host):
+                return
         try:
             self.store.terminate_connection(volume_id, host)
         except VolumeStoreError as error:

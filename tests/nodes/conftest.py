@@ -60,7 +60,7 @@ class World:
         self.volume = VolumeManager(self.db, SimulatedVolumeStore(self.config), "v1")
         self.network = NetworkManager(self.db)
         managers: list[tuple[str, str, Any]] = [
-            ("scheduler", "s1", SchedulerManager(self.db, self.outbox, self.config)),
+            ("scheduler", "s1", SchedulerManager(self.db, self.outbox, self.config, "s1")),
             ("volume", "v1", self.volume),
             ("network", "n1", self.network),
         ]

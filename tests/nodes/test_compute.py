@@ -1,4 +1,5 @@
 import threading
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -255,6 +256,33 @@ def test_deleted_and_restored(world: World, twice: bool) -> None:
     assert row.deleted == 0 and row.deleted_at is not None
     world.update(models.instances, row.id, vm_state="active", deleted_at=None)
     row = world.do(row, "powering-on", "power_on_instance")
+    assert (state(row), power(world, row)) == (("active", None, 1), PowerState.RUNNING)
+
+
+def test_restored_while_it_is_switched_off(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is switched on after that, not found running and left to be switched off."""
+    world.start()
+    row = world.running()
+    driver = world.hosts["h1"].driver
+    entered, go_on = threading.Event(), threading.Event()
+    real = driver.power_off
+
+    def slow(guest: Any) -> None:
+        entered.set()
+        assert go_on.wait(30)
+        real(guest)
+
+    monkeypatch.setattr(driver, "power_off", slow)
+    deleted = {"vm_state": "soft-delete", "task_state": "powering-off", "deleted_at": models.now()}
+    world.update(models.instances, row.id, **deleted)
+    world.cast("compute.h1", "power_off_instance", instance_uuid=row.uuid)
+    assert entered.wait(30)
+    world.update(models.instances, row.id, vm_state="active", task_state="powering-on", deleted_at=None)
+    world.cast("compute.h1", "power_on_instance", instance_uuid=row.uuid)
+    time.sleep(0.2)  # for the message to be handled, if nothing keeps it
+    go_on.set()
+    world.settle()
+    row = world.again(row)
     assert (state(row), power(world, row)) == (("active", None, 1), PowerState.RUNNING)
 
 

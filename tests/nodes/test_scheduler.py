@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from nova_api.db import models, services
 from nova_api.db.services import FreeHost
-from nova_api.nodes.scheduler import choose
-from tests.nodes.conftest import World
+from nova_api.errors import ServiceUnavailable
+from nova_api.nodes.scheduler import SchedulerManager, choose
+from tests.nodes.conftest import CONTEXT, World
 
 
 def wants(memory_mb: int = 512, vcpus: int = 1, local_gb: int = 0, zone: str | None = None) -> Any:
@@ -112,6 +113,28 @@ def test_no_valid_host(world: World, values: dict[str, Any]) -> None:
     assert row.fault_message.startswith("No valid host was found.") and row.fault_code == 500
     assert row.fault_at is not None
     assert world.again(good).vm_state == "active"
+
+
+def test_after_an_outage_nobody_is_dead_before_the_scheduler_reports_again(world: World) -> None:
+    world.start()
+    table, long_ago = models.services, models.now() - timedelta(seconds=world.config.service_down_time + 1)
+    world.db.write(lambda tx: tx.execute(sa.update(table).values(updated_at=long_ago)))
+    row, volume = world.instance(), world.volume_row(status="creating", host=None)
+    scheduler = SchedulerManager(world.db, world.outbox, world.config, "s1")
+    resized = world.instance(vm_state="resizing", task_state="resize_prep", host="h1")
+    for tried in (
+        lambda: scheduler.run_instance(CONTEXT, {"instance_uuids": [row.uuid]}),
+        lambda: scheduler.create_volume(CONTEXT, volume),
+        lambda: scheduler.prep_resize(CONTEXT, resized.uuid, 1),
+    ):
+        with pytest.raises(ServiceUnavailable):
+            tried()
+    assert world.again(row).vm_state == "building"
+    assert world.row(models.volumes, volume).status == "creating"
+    assert world.again(resized).task_state == "resize_prep"
+    world.db.write(lambda tx: services.report(tx, "s1", "scheduler", "nova-scheduler", "nova"))
+    scheduler.run_instance(CONTEXT, {"instance_uuids": [row.uuid]})
+    assert world.again(row).vm_state == "error"
 
 
 def test_placing_twice_sends_once(world: World) -> None:

@@ -12,6 +12,7 @@ from nova_api.db import services
 from nova_api.errors import ConfigError
 from nova_api.nodes import service
 from nova_api.nodes.compute import ComputeManager
+from nova_api.nodes.scheduler import SchedulerManager
 from nova_api.nodes.service import NodeService
 from nova_api.runtime import Runtime
 
@@ -121,6 +122,34 @@ def test_methods_outside_the_table_are_not_reached(runtime: Runtime) -> None:
     node.stop(10.0)
 
 
+def test_goodbye_is_said_once_the_scheduler_has_finished(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it has in hand finds a host, though it be the last one."""
+    scheduling, go_on, goodbye = threading.Event(), threading.Event(), threading.Event()
+    seen: list[bool] = []
+
+    def place(manager: SchedulerManager, context: Any) -> None:
+        scheduling.set()
+        go_on.wait(30)
+        seen.append(reports(runtime)["compute"][1])
+
+    def stop(heart: service.Heart, timeout: float) -> bool:
+        goodbye.set()
+        return said(heart, timeout)
+
+    said = service.Heart.stop
+    monkeypatch.setattr(SchedulerManager, "run_instance", place)
+    monkeypatch.setattr(service.Heart, "stop", stop)
+    running = service.start_all(runtime, ["scheduler", "compute"])
+    runtime.db.write(lambda tx: runtime.outbox.cast(tx, CONTEXT, "scheduler", "run_instance"))
+    assert scheduling.wait(30)
+    stopping = threading.Thread(target=service.stop_all, args=(running, 30.0))
+    stopping.start()
+    assert not goodbye.wait(0.2)
+    go_on.set()
+    stopping.join(30)
+    assert goodbye.is_set() and seen == [True]
+
+
 def test_what_is_done_again_and_again() -> None:
     done = threading.Semaphore(0)
 
@@ -149,7 +178,8 @@ def test_compute_ends_what_nobody_restores(tmp_path: Path, monkeypatch: pytest.M
     runtime = testing.make_runtime(tmp_path, report_interval=0.01, reclaim_instance_interval=seconds)
     running = service.start_all(runtime, ["compute", "scheduler"])
     try:
-        assert entered.wait(30) if seconds else len(running) == 3
+        names = [thread.name for thread in threading.enumerate()]
+        assert entered.wait(30) if seconds else not any(name.startswith("reclaim.") for name in names)
     finally:
         assert service.stop_all(running, 10.0)
         runtime.close()

@@ -13,7 +13,7 @@ A driver reads and writes no table and sends no message.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Literal
@@ -40,6 +40,10 @@ class PowerState(IntEnum):
     PAUSED = 3
     SHUTDOWN = 4
     SUSPENDED = 7
+
+
+#: What can be done to the power of a host.
+PowerAction = Literal["startup", "shutdown", "reboot"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,7 @@ class Interface:
     :ivar mac: its hardware address
     :ivar address: its fixed address
     :ivar cidr: of the network, ``10.0.0.0/24``
+    :ivar shared: public addresses of other guests that this one takes as well
     """
 
     mac: str
@@ -83,6 +88,7 @@ class Interface:
     cidr: str
     gateway: str | None
     bridge: str
+    shared: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +115,18 @@ class InjectedFile:
 
     path: str
     content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """Where a VNC proxy finds a guest's screen.
+
+    :ivar internal_access_path: what it asks the host for; None for a plain connection
+    """
+
+    host: str
+    port: int
+    internal_access_path: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +176,17 @@ class Hypervisor(ABC):
         :param power_state: as recorded, a :class:`PowerState`
         :param since: when it was launched, seconds since the epoch
         """
+
+    def guests(self) -> Collection[int]:
+        """Numbers of the guests that are on this host, but for what moves have left behind; asked for at every start.
+
+        Those that have become another host's are destroyed then. A driver that cannot tell has none.
+        """
+        return ()
+
+    @abstractmethod
+    def host_power_action(self, action: PowerAction) -> None:
+        """Start this host up, shut it down or reboot it, with its guests."""
 
     def refresh_security_group(self, group_id: int) -> None:  # noqa: B027 -- not every driver filters packets
         """The rules of a security group have changed; a driver that filters packets reads them anew."""
@@ -245,8 +274,11 @@ class Hypervisor(ABC):
         """Undo :meth:`suspend`."""
 
     @abstractmethod
-    def rescue(self, guest: Guest, interfaces: Sequence[Interface]) -> None:
-        """Boot a rescue system; the guest's own disk is its second one."""
+    def rescue(self, guest: Guest, interfaces: Sequence[Interface], admin_password: str | None = None) -> None:
+        """Boot a rescue system; the guest's own disk is its second one.
+
+        :param admin_password: of the rescue system's administrator
+        """
 
     @abstractmethod
     def unrescue(self, guest: Guest) -> None:
@@ -263,7 +295,7 @@ class Hypervisor(ABC):
 
     @abstractmethod
     def inject_network_info(self, guest: Guest, interfaces: Sequence[Interface]) -> None:
-        """Tell the guest what cards and addresses it has.
+        """Tell the guest what cards and addresses it has; those it had besides are gone.
 
         :raises WrongState: there is no such guest
         """
@@ -307,6 +339,38 @@ class Hypervisor(ABC):
         :param guest: with its old sizes
         """
 
+    # -- moves of guests that run meanwhile: prepare at the destination, migrate at the source, then finish at the
+    # destination, or cancel there
+
+    @abstractmethod
+    def prepare_live_migration(
+        self, guest: Guest, interfaces: Sequence[Interface], devices: Sequence[BlockDevice]
+    ) -> None:
+        """Make ready for a guest that comes from another host.
+
+        :param devices: as this host reaches them
+        """
+
+    @abstractmethod
+    def live_migrate(self, guest: Guest, dest_host: str, *, block_migration: bool) -> None:
+        """Move a running guest to a host that is ready for it; afterwards this one has none. No guest is fine: it has
+        moved already.
+
+        :param dest_host: name of the compute node that it goes to
+        :param block_migration: its disk goes too
+        :raises WrongState: it does not run
+        """
+
+    @abstractmethod
+    def finish_live_migration(
+        self, guest: Guest, interfaces: Sequence[Interface], devices: Sequence[BlockDevice]
+    ) -> None:
+        """Take up a guest that has arrived, running."""
+
+    @abstractmethod
+    def cancel_live_migration(self, guest: Guest) -> None:
+        """Drop what :meth:`prepare_live_migration` made. Nothing is fine."""
+
     # -- questions
 
     @abstractmethod
@@ -316,6 +380,13 @@ class Hypervisor(ABC):
     @abstractmethod
     def console(self, guest: Guest, interfaces: Sequence[Interface]) -> str:
         """What the guest wrote to its serial console, the newest 64 KiB; empty when there is no guest."""
+
+    @abstractmethod
+    def vnc_console(self, guest: Guest) -> Screen:
+        """Where the guest's screen is reached.
+
+        :raises WrongState: there is no such guest
+        """
 
     @abstractmethod
     def diagnostics(self, guest: Guest) -> dict[str, int]:

@@ -6,7 +6,7 @@ is and how long it has been up. That keeps a thousand idle guests within a few h
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
@@ -20,7 +20,9 @@ from nova_api.nodes.drivers.hypervisor import (
     Hypervisor,
     InjectedFile,
     Interface,
+    PowerAction,
     PowerState,
+    Screen,
     WrongState,
 )
 
@@ -30,12 +32,16 @@ _KEPT_BOOTS = 20
 _MARK_SECONDS = 1200
 _KEPT_MARKS = 100
 _GIB = 1024**3
+#: Ports that the screens of guests would have; nothing listens there.
+_FIRST_SCREEN, _SCREENS = 5900, 1000
 
 
 class _Domain:
-    """One guest: its power state, when it last started, how often it did, how long it ran before."""
+    """One guest: its power state, when it last started, how often it did, how long it ran before; the addresses of
+    others that it has been told to take.
+    """
 
-    __slots__ = ("boots", "devices", "rescued", "since", "state", "uptime")
+    __slots__ = ("boots", "devices", "rescued", "shared", "since", "state", "uptime")
 
     def __init__(self, state: PowerState, since: float) -> None:
         self.state = state
@@ -44,6 +50,7 @@ class _Domain:
         self.boots = 1
         self.rescued = False
         self.devices: dict[str, int] | None = None  # most guests have none: no empty dict for each
+        self.shared: tuple[str, ...] = ()
 
 
 class SimulatedHypervisor(Hypervisor):
@@ -74,6 +81,9 @@ class SimulatedHypervisor(Hypervisor):
         config = self.config
         return Capacity(config.simulated_vcpus, config.simulated_memory_mb, config.simulated_disk_gb, "simulated")
 
+    def host_power_action(self, action: PowerAction) -> None:
+        """The host that is simulated is the process: it stays, and its guests with it."""
+
     def adopt(self, guest_id: int, power_state: int, since: float) -> None:
         try:
             state = PowerState(power_state)
@@ -81,6 +91,10 @@ class SimulatedHypervisor(Hypervisor):
             state = PowerState.SHUTDOWN
         with self._lock:
             self._domains.setdefault(guest_id, _Domain(state, since))
+
+    def guests(self) -> Collection[int]:
+        with self._lock:
+            return tuple(self._domains)
 
     # -- life
 
@@ -99,7 +113,7 @@ class SimulatedHypervisor(Hypervisor):
         self._take(self.config.simulated_boot_seconds)
         with self._lock:
             if guest.id not in self._domains:
-                self._make(guest, devices)
+                self._make(guest, interfaces, devices)
 
     def rebuild(
         self,
@@ -112,7 +126,7 @@ class SimulatedHypervisor(Hypervisor):
     ) -> None:
         self._take(self.config.simulated_stop_seconds + self.config.simulated_boot_seconds)
         with self._lock:
-            self._make(guest, devices)
+            self._make(guest, interfaces, devices)
 
     def destroy(self, guest: Guest) -> None:
         with self._lock:
@@ -124,6 +138,7 @@ class SimulatedHypervisor(Hypervisor):
             return
         self._take(self.config.simulated_boot_seconds)
         with self._domain(guest) as domain:
+            domain.shared = _shared(interfaces)
             self._boot(domain)
 
     def power_off(self, guest: Guest) -> None:
@@ -157,7 +172,7 @@ class SimulatedHypervisor(Hypervisor):
     def resume(self, guest: Guest) -> None:
         self._thaw(guest, PowerState.SUSPENDED)
 
-    def rescue(self, guest: Guest, interfaces: Sequence[Interface]) -> None:
+    def rescue(self, guest: Guest, interfaces: Sequence[Interface], admin_password: str | None = None) -> None:
         self._switch_disk(guest, rescued=True)
 
     def unrescue(self, guest: Guest) -> None:
@@ -169,7 +184,8 @@ class SimulatedHypervisor(Hypervisor):
         self._must_exist(guest)
 
     def inject_network_info(self, guest: Guest, interfaces: Sequence[Interface]) -> None:
-        self._must_exist(guest)
+        with self._domain(guest) as domain:
+            domain.shared = _shared(interfaces)
 
     # -- moves
 
@@ -185,7 +201,7 @@ class SimulatedHypervisor(Hypervisor):
                 raise _not_here(guest)
 
     def finish_migration(self, guest: Guest, interfaces: Sequence[Interface], devices: Sequence[BlockDevice]) -> None:
-        self._arrive(guest, devices, None)
+        self._arrive(guest, interfaces, devices, None)
 
     def confirm_migration(self, guest: Guest) -> None:
         with self._lock:
@@ -200,21 +216,49 @@ class SimulatedHypervisor(Hypervisor):
     def finish_revert_migration(
         self, guest: Guest, interfaces: Sequence[Interface], devices: Sequence[BlockDevice]
     ) -> None:
-        self._arrive(guest, devices, self._kept.get(guest.id))
+        self._arrive(guest, interfaces, devices, self._kept.get(guest.id))
         with self._lock:
             self._kept.pop(guest.id, None)
 
-    def _arrive(self, guest: Guest, devices: Sequence[BlockDevice], kept: _Domain | None) -> None:
+    def prepare_live_migration(
+        self, guest: Guest, interfaces: Sequence[Interface], devices: Sequence[BlockDevice]
+    ) -> None:
+        self._take(self.config.simulated_stop_seconds)
+
+    def live_migrate(self, guest: Guest, dest_host: str, *, block_migration: bool) -> None:
+        if self.power_state(guest) not in (PowerState.NOSTATE, PowerState.RUNNING):
+            raise WrongState(f"{guest.hostname} does not run")
+        self._take(self.config.simulated_stop_seconds)
+        with self._lock:
+            self._domains.pop(guest.id, None)
+
+    def finish_live_migration(
+        self, guest: Guest, interfaces: Sequence[Interface], devices: Sequence[BlockDevice]
+    ) -> None:
+        with self._lock:
+            if guest.id not in self._domains:
+                self._make(guest, interfaces, devices)
+
+    def cancel_live_migration(self, guest: Guest) -> None:
+        """Nothing was made."""
+
+    def _arrive(
+        self,
+        guest: Guest,
+        interfaces: Sequence[Interface],
+        devices: Sequence[BlockDevice],
+        kept: _Domain | None,
+    ) -> None:
         if self.power_state(guest) is PowerState.RUNNING:
             return
         self._take(self.config.simulated_boot_seconds)
         with self._lock:
             domain = kept or self._domains.get(guest.id)
             if domain is None:
-                self._make(guest, devices)
+                self._make(guest, interfaces, devices)
                 return
             self._domains[guest.id] = domain
-            domain.devices = None
+            domain.devices, domain.shared = None, _shared(interfaces)
             for device in devices:
                 _plug(domain, device)
             self._boot(domain)
@@ -234,11 +278,16 @@ class SimulatedHypervisor(Hypervisor):
         parts = [boot] * shown
         first = domain.boots - shown + 1
         text = "".join(f"{banner(number)}{part}" for number, part in enumerate(parts, first))
+        text += "".join(f"ci-info: eth0: {address} is shared\n" for address in domain.shared)
         if domain.state is PowerState.RUNNING:
             text += f"\n{guest.hostname} login: " + self._marks(self._clock() - domain.since)
         elif domain.state is PowerState.SHUTDOWN:
             text += "[    0.000000] reboot: System halted\n"
         return text[-limits.MAX_CONSOLE_BYTES :]
+
+    def vnc_console(self, guest: Guest) -> Screen:
+        self._must_exist(guest)
+        return Screen(self.config.my_ip, _FIRST_SCREEN + guest.id % _SCREENS)
 
     def diagnostics(self, guest: Guest) -> dict[str, int]:
         with self._domain(guest) as domain:
@@ -298,9 +347,10 @@ class SimulatedHypervisor(Hypervisor):
         with self._domain(guest):
             pass
 
-    def _make(self, guest: Guest, devices: Sequence[BlockDevice]) -> None:
+    def _make(self, guest: Guest, interfaces: Sequence[Interface], devices: Sequence[BlockDevice]) -> None:
         """A new guest that has just booted, in the place of any other; the lock is held."""
         domain = self._domains[guest.id] = _Domain(PowerState.RUNNING, self._clock())
+        domain.shared = _shared(interfaces)
         for device in devices:
             _plug(domain, device)
 
@@ -347,6 +397,10 @@ class SimulatedHypervisor(Hypervisor):
 
 def _not_here(guest: Guest) -> WrongState:
     return WrongState(f"{guest.hostname} is not on this host")
+
+
+def _shared(interfaces: Sequence[Interface]) -> tuple[str, ...]:
+    return interfaces[0].shared if interfaces else ()
 
 
 def _short(device: str) -> str:
