@@ -30,6 +30,7 @@ class CatalogueQuery:
     :ivar min_ram: MB that the images ask for at least; min_disk: GB
     :ivar properties: each must have this value
     :ivar marker: UUID of the last image seen
+    :ivar offset: how many are left out at the beginning
     """
 
     name: str | None = None
@@ -41,6 +42,7 @@ class CatalogueQuery:
     properties: Mapping[str, str] = field(default_factory=dict)
     marker: str | None = None
     limit: int = 1000
+    offset: int = 0
 
 
 class Catalogue:
@@ -60,7 +62,7 @@ class Catalogue:
                 where.append(images.c.id < self._visible(conn, context, query.marker).number)
             if query.limit == 0:
                 return ()
-            rows = queries.find_newest(conn, context, *where, limit=query.limit)
+            rows = queries.find_newest(conn, context, *where, limit=query.limit, offset=query.offset)
             return records_of(conn, rows)
 
     def get(self, context: RequestContext, uuid: str) -> ImageRecord:

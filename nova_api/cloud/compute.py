@@ -16,6 +16,7 @@ from nova_api.cloud.network import Network
 from nova_api.cloud.policy import Policy
 from nova_api.cloud.quota import Quotas
 from nova_api.cloud.securitygroups import SecurityGroups
+from nova_api.cloud.sharers import tell_sharers
 from nova_api.cloud.volume import Volumes
 from nova_api.config import Config
 from nova_api.context import RequestContext
@@ -34,27 +35,35 @@ from nova_api.rpc.outbox import Outbox
 class Transition:
     """An action on instances that a node carries out.
 
-    :ivar vm_states: states it is allowed in, when no task is going on
+    :ivar vm_states: states it is allowed in
+    :ivar task_states: tasks it is allowed at, None among them for idle
+    :ivar vm_state: the state that the instance is in meanwhile
     :ivar task: the task that the instance is at meanwhile
     :ivar method: what the node is told
     """
 
     policy: str
     vm_states: tuple[str, ...]
+    task_states: tuple[str | None, ...]
+    vm_state: str
     task: str
     method: str
     arguments: Mapping[str, Any]
 
 
+_RUNNING = ("active", "shutoff", "rescued")
+_IDLE_OR_RESIZED = (None, "resize_verify")
 REBOOT = Transition(
     "compute:reboot",
-    ("active", "shutoff", "rescued"),
+    _RUNNING,
+    _IDLE_OR_RESIZED,
+    "active",
     "rebooting_hard",
     "reboot_instance",
     {"reboot_type": "HARD"},
 )
-STOP = Transition("compute:stop", ("active", "shutoff", "rescued"), "stopping", "stop_instance", {})
-START = Transition("compute:start", ("stopped", "shutoff"), "starting", "start_instance", {})
+STOP = Transition("compute:stop", _RUNNING, _IDLE_OR_RESIZED, "active", "stopping", "stop_instance", {})
+START = Transition("compute:start", ("stopped", "shutoff"), (None,), "stopped", "starting", "start_instance", {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +75,10 @@ class InstanceState:
     task_state: str | None
     shutdown_terminate: bool
     zone: str | None = None
+
+
+#: What an instance was doing before, and is doing now.
+Change = tuple[InstanceState, InstanceState]
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,13 +197,19 @@ class Compute:
                 queries.devices(conn, row.id),
             )
 
-    def states(self, context: RequestContext, ids: Sequence[str] | None = None) -> Sequence[InstanceState]:
-        """States of instances.
+    def states(
+        self,
+        context: RequestContext,
+        numbers: Mapping[str, int] | None = None,
+        *,
+        after: int = 0,
+        limit: int | None = None,
+    ) -> Sequence[InstanceState]:
+        """States of instances; parameters as :meth:`list`.
 
-        :param ids: ``i-…`` texts; each must exist
+        :raises InstanceNotFound: one of ``numbers`` does not exist
         """
-        numbers = None if not ids else {text: _number(text) for text in ids}
-        found = self.list(context, numbers, all_known=True)
+        found = self.list(context, numbers, after=after, limit=limit, all_known=True)
         return [
             InstanceState(row.id, row.vm_state, row.task_state, bool(row.shutdown_terminate), found.zones.get(row.host))
             for row in found.rows
@@ -242,15 +261,15 @@ class Compute:
             # Another request with the same client token, or the one that made the default group, was first.
             return self.db.write(work)
 
-    def reboot(self, context: RequestContext, numbers: Mapping[str, int]) -> Sequence[InstanceState]:
+    def reboot(self, context: RequestContext, numbers: Mapping[str, int]) -> Sequence[Change]:
         """Reboot instances: all of them, or none."""
         return self._transition(context, numbers, REBOOT)
 
-    def stop(self, context: RequestContext, numbers: Mapping[str, int]) -> Sequence[InstanceState]:
+    def stop(self, context: RequestContext, numbers: Mapping[str, int]) -> Sequence[Change]:
         """Stop instances: all of them, or none."""
         return self._transition(context, numbers, STOP)
 
-    def start(self, context: RequestContext, numbers: Mapping[str, int]) -> Sequence[InstanceState]:
+    def start(self, context: RequestContext, numbers: Mapping[str, int]) -> Sequence[Change]:
         """Start stopped instances: all of them, or none.
 
         One that was shut off from inside and is to end then is left as it is, as in 2012.1.
@@ -265,26 +284,30 @@ class Compute:
         numbers: Mapping[str, int],
         transition: Transition,
         passes: Callable[[Row[Any]], bool] = lambda row: False,
-    ) -> Sequence[InstanceState]:
-        """Move idle instances to a task and tell their nodes.
+    ) -> Sequence[Change]:
+        """Move instances to a task and tell their nodes.
 
         :param passes: instances that are left as they are
-        :returns: what they were doing before
         :raises InstanceNotFound: one of them is not the project's
         :raises IncorrectInstanceState: one of them is busy, or in a state that does not admit it
+        :raises ServerLocked: an administrator has locked one of them
         """
 
-        def work(tx: Transaction) -> Sequence[InstanceState]:
+        def work(tx: Transaction) -> Sequence[Change]:
             rows = self._all(tx, context, numbers, transition.policy)
             moving = [row for row in rows if not passes(row)]
             for row in moving:
-                if row.vm_state not in transition.vm_states or row.task_state is not None or not row.host:
+                if row.locked and not context.is_admin:
+                    raise errors.ServerLocked(transition.policy.removeprefix("compute:"))
+                fitting = row.vm_state in transition.vm_states and row.task_state in transition.task_states
+                if not fitting or not row.host:
                     raise errors.IncorrectInstanceState(
                         f"The instance 'i-{row.id:08x}' is not in a state from which this can be done."
                     )
             ids = [row.id for row in moving]
-            values = {"task_state": transition.task, "progress": 0}
-            moved = queries.change(tx, ids, values, vm_states=transition.vm_states, task_states=(None,))
+            begun = {"vm_state": transition.vm_state, "task_state": transition.task, "progress": 0}
+            values = {**begun, "task_request": context.request_id}
+            moved = queries.change(tx, ids, values, vm_states=transition.vm_states, task_states=transition.task_states)
             if moved != len(ids):
                 raise errors.IncorrectInstanceState("An instance has just changed its state.")
             self.outbox.cast_many(
@@ -299,26 +322,28 @@ class Compute:
                     for row in moving
                 ],
             )
-            return [_state(row) for row in rows]
+            return [(_state(row), _state(row) if passes(row) else _moved(row, transition)) for row in rows]
 
         return self.db.write(work)
 
     def terminate(
         self, context: RequestContext, numbers: Mapping[str, int], *, refuse_protected: bool
-    ) -> Sequence[tuple[InstanceState, InstanceState]]:
+    ) -> Sequence[Change]:
         """End instances, whatever they are doing: all of them, or none.
 
         :param refuse_protected: whether a protected one is an error, or left as it is
-        :returns: what each was doing before, and is doing now
         :raises InstanceNotFound: one of them is not the project's
         :raises OperationNotPermitted: one of them is protected
+        :raises ServerLocked: an administrator has locked one of them
         """
 
-        def work(tx: Transaction) -> Sequence[tuple[InstanceState, InstanceState]]:
+        def work(tx: Transaction) -> Sequence[Change]:
             rows = self._all(tx, context, numbers, "compute:delete")
             ending = [row for row in rows if not row.disable_terminate]
             if refuse_protected and len(ending) < len(rows):
                 raise errors.OperationNotPermitted("The instance is protected against termination.")
+            if not context.is_admin and any(row.locked for row in ending):
+                raise errors.ServerLocked("delete")
             placed = [row for row in ending if row.host and row.task_state != "deleting"]
             loose = [row.id for row in ending if not row.host]
             if placed:
@@ -329,8 +354,10 @@ class Compute:
                     [(f"compute.{r.host}", "terminate_instance", {"instance_uuid": r.uuid}) for r in placed],
                 )
             if loose:
-                for volume, host in queries.delete(tx, loose):
+                left = queries.delete(tx, loose)
+                for volume, host in left.volumes:
                     self.outbox.cast(tx, context, f"volume.{host}", "delete_volume", volume_id=volume)
+                tell_sharers(self.outbox, tx, context, left.sharers)
             return [(_state(row), _ended(row, row.id in loose)) for row in rows]
 
         return self.db.write(work)
@@ -344,13 +371,18 @@ class Compute:
             if number not in found:
                 raise errors.InstanceNotFound(text)
         rows = [found[number] for number in dict.fromkeys(numbers.values())]
-        for target in {(row.project_id, row.user_id) for row in rows}:
-            self.policy.check(context, action, {"project_id": target[0], "user_id": target[1]})
+        for project, user in {(row.project_id, row.user_id) for row in rows}:
+            for rule in ("compute:get", action):
+                self.policy.check(context, rule, {"project_id": project, "user_id": user})
         return rows
 
 
 def _state(row: Row[Any]) -> InstanceState:
     return InstanceState(row.id, row.vm_state, row.task_state, bool(row.shutdown_terminate))
+
+
+def _moved(row: Row[Any], transition: Transition) -> InstanceState:
+    return InstanceState(row.id, transition.vm_state, transition.task, bool(row.shutdown_terminate))
 
 
 def _ended(row: Row[Any], gone: bool) -> InstanceState:
@@ -363,13 +395,3 @@ def _ended(row: Row[Any], gone: bool) -> InstanceState:
 def _target(row: Row[Any]) -> dict[str, Any]:
     """What a policy rule compares the caller with."""
     return {"project_id": row.project_id, "user_id": row.user_id}
-
-
-def _number(text: str) -> int:
-    prefix, _, digits = text.partition("-")
-    try:
-        if prefix != "i" or len(digits) > 32:
-            raise ValueError
-        return int(digits, 16)
-    except ValueError:
-        raise errors.InvalidInstanceIDMalformed(text) from None

@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection, Row
 from nova_api import errors
 from nova_api.auth.secretbox import SecretBox
 from nova_api.cloud.policy import Policy
+from nova_api.cloud.remote import ask, ask_host
 from nova_api.cloud.servers import target_of
 from nova_api.config import Config
 from nova_api.context import RequestContext, new_uuid
@@ -22,7 +23,6 @@ from nova_api.db.engine import Database, Transaction
 from nova_api.db.models import now
 from nova_api.db.server_lists import as_number
 from nova_api.rpc.client import Rpc
-from nova_api.rpc.envelope import RemoteError
 from nova_api.rpc.outbox import Outbox
 
 
@@ -116,7 +116,9 @@ class Consoles:
         """
         with self.db.read() as conn:
             row = self._server(conn, context, server, "compute:create_console")
-        topic = str(self._ask(context, row, "create console", "get_console_topic", fake=1))
+        if not row.host:
+            raise errors.ServerWithoutHost("create console")
+        topic = str(ask(self.rpc, context, f"compute.{row.host}", "get_console_topic", fake=1))
         self.db.write(lambda tx: self.outbox.cast(tx, context, topic, "add_console", instance_id=row.id))
 
     def delete(self, context: RequestContext, server: Server, number: str) -> None:
@@ -151,8 +153,8 @@ class Consoles:
         with self.db.read() as conn:
             row = self._server(conn, context, server, "compute:get_vnc_console")
         base = self._proxy(console_type)
-        arguments = {"instance_uuid": row.uuid, "console_type": console_type}
-        screen = self._ask(context, row, "get VNC console", "get_vnc_console", **arguments)
+        told = {"console_type": console_type}
+        screen = ask_host(self.rpc, context, row, "get VNC console", "get_vnc_console", **told)
         token, at = new_uuid(), now()
         values = {
             "token_hash": _digest(token),
@@ -202,17 +204,6 @@ class Consoles:
             row = server
         self.policy.check(context, action, target_of(row))
         return row
-
-    def _ask(self, context: RequestContext, row: Row[Any], action: str, method: str, **arguments: Any) -> Any:
-        """Call the node of a server, outside of any transaction: it may take its time."""
-        if not row.host:
-            raise errors.ServerWithoutHost(action)
-        try:
-            return self.rpc.call(context, f"compute.{row.host}", method, **arguments)
-        except RemoteError as error:
-            raise errors.ServiceUnavailable(
-                f"The node of the instance cannot {action} now. Please try your request again."
-            ) from error
 
 
 def _console(conn: Connection, row: Row[Any], text: str) -> Row[Any]:

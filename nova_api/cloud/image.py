@@ -31,6 +31,8 @@ COLUMNS: Mapping[str, str] = {
     "ramdisk_id": "ramdisk_id",
     "root_device_name": "root_device_name",
 }
+#: Most characters of those.
+LONGEST = {key: int(getattr(images.c[column].type, "length", 0)) for key, column in COLUMNS.items()}
 #: Properties that say whose an image is: they outlive every change, and no user writes them (spec 6.3 [D]).
 FIXED: Mapping[str, str] = {
     "instance_uuid": "instance_uuid",
@@ -225,8 +227,11 @@ class Images:
     ) -> ImageRecord:
         """Change an image; what is None stays, properties are merged (spec ec2.md 4.6 UpdateImage, fix).
 
-        :raises ImageNotFound: as :meth:`get`
+        :param properties: those that say whose the image is stay as they are; kernel and ramdisk by EC2 id, name or
+            number
+        :raises ImageNotFound: as :meth:`get`, also kernel or ramdisk
         :raises ImageNotAuthorized: it is somebody else's
+        :raises InvalidParameterValue: a property that is too long
         """
         given = {"name": name, "description": description, "is_public": is_public}
         self._change(context, text, {k: v for k, v in given.items() if v is not None}, properties or {})
@@ -235,10 +240,32 @@ class Images:
     def _change(self, context: RequestContext, text: str, values: dict[str, Any], properties: dict[str, str]) -> None:
         def work(tx: Transaction) -> None:
             image = self._own(tx.conn, context, text)
-            queries.update(tx, image.number, {**values, "updated_at": now()})
-            queries.set_properties(tx, image.number, properties)
+            free = {key: value for key, value in properties.items() if key not in COLUMNS and key not in FIXED}
+            columns = {
+                column: self._property(tx.conn, context, key, properties[key])
+                for key, column in COLUMNS.items()
+                if key in properties
+            }
+            queries.update(tx, image.number, {**values, **columns, "updated_at": now()})
+            queries.set_properties(tx, image.number, free)
 
         self.db.write(work)
+
+    def _property(self, conn: Connection, context: RequestContext, key: str, value: str) -> str | None:
+        """What the column of a property keeps."""
+        if not value:
+            return None
+        if key in ("kernel_id", "ramdisk_id") and value != self.config.null_kernel:
+            number = int(value) if value.isascii() and value.isdigit() else None
+            if number is None:
+                return self.resolve(conn, context, value).uuid
+            rows = queries.find(conn, context, images.c.id == number) if _storable(number) else ()
+            if not rows:
+                raise errors.ImageNotFound(value)
+            return str(rows[0].uuid)
+        if len(value) > LONGEST[key]:
+            raise errors.InvalidParameterValue(f"The property {key} is longer than {LONGEST[key]} characters.")
+        return value
 
     def deregister(self, context: RequestContext, text: str) -> None:
         """End an image; instances made of it live on.
@@ -283,7 +310,7 @@ class Images:
     @staticmethod
     def _check_snapshots(conn: Connection, context: RequestContext, mapping: Sequence[dict[str, Any]]) -> None:
         wanted = [entry["snapshot_id"] for entry in mapping if entry.get("snapshot_id")]
-        known = queries.own_snapshots(conn, context, wanted)
+        known = queries.own_snapshots(conn, context, filter(_storable, wanted))
         for number in wanted:
             if number not in known:
                 raise errors.SnapshotNotFound(f"snap-{number:08x}")

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy.engine import Connection, Row
 
 from nova_api import errors, limits
-from nova_api.cloud.image import COLUMNS, FIXED, ImageRecord, Images, owner_of, storage_of
+from nova_api.cloud.image import COLUMNS, FIXED, LONGEST, ImageRecord, Images, owner_of, storage_of
 from nova_api.cloud.policy import Policy
 from nova_api.cloud.quota import UNLIMITED, Quotas
 from nova_api.cloud.server_actions import Action, check
@@ -24,8 +24,6 @@ from nova_api.rpc.outbox import Outbox
 
 _SNAPSHOT_STATES = ("active", "shutoff", "stopped")
 _LIVE_SNAPSHOT_STATES = (*_SNAPSHOT_STATES, "paused", "suspended", "rescued")
-#: Most characters of properties that are columns.
-_LONGEST = {key: int(getattr(images.c[column].type, "length", 0)) for key, column in COLUMNS.items()}
 SNAPSHOT = Action(
     name="createImage",
     policy="compute:snapshot",
@@ -77,42 +75,46 @@ class InstanceImages:
         :raises ServerState: it is busy, or in a state that does not admit it
         :raises ImageMetadataLimitExceeded: too many properties
         """
-        image_uuid = new_uuid()
-        kind = "backup" if spec.backup_type else "snapshot"
+        return self.db.write(
+            lambda tx: self.begin(tx, context, self.servers.locked(tx, context, text, action.policy), spec, action)
+        )
 
-        def work(tx: Transaction) -> None:
-            row = self.servers.locked(tx, context, text, action.policy)
-            check(context, row, action)
-            check_image_metadata(self.quotas.limits_in(tx, row.project_id or ""), spec.metadata)
-            if not queries.start_snapshot(tx, row.id, (row.vm_state,), action.values["task_state"]):
-                raise errors.ServerState(action.name, "task_state", row.task_state)
-            source = queries.find(tx.conn, context.elevated(), images.c.uuid == row.image_ref)
-            values = {
-                "user_id": context.user_id,
-                "project_id": context.project_id,
-                "uuid": image_uuid,
-                "name": spec.name,
-                "status": "queued",
-                "progress": 0,
-                "kernel_id": row.kernel_id or None,
-                "ramdisk_id": row.ramdisk_id or None,
-                "architecture": row.architecture,
-                "instance_uuid": row.uuid,
-                # What the drivers of 2012.1 wrote, and EC2 shows.
-                "location": "snapshot",
-                "min_ram": source[0].min_ram if source else 0,
-                "min_disk": source[0].min_disk if source else 0,
-                **storage_of(row.root_device_name, ()),
-                **{COLUMNS[key]: value for key, value in spec.metadata.items() if key in COLUMNS},
-            }
-            free = {key: value for key, value in spec.metadata.items() if key not in COLUMNS and key not in FIXED}
-            free["image_type"] = kind
-            if spec.backup_type:
-                free["backup_type"] = spec.backup_type
-            queries.insert(tx, values, free)
-            self._tell(tx, context, row, image_uuid, kind, spec)
+    def begin(self, tx: Transaction, context: RequestContext, row: Row[Any], spec: SnapshotSpec, action: Action) -> str:
+        """:meth:`of_server` as a part of a transaction.
 
-        self.db.write(work)
+        :param context: of the owner of the image
+        :param row: of the server, which the transaction has locked
+        """
+        kind, image_uuid = "backup" if spec.backup_type else "snapshot", new_uuid()
+        check(context, row, action)
+        check_image_metadata(self.quotas.limits_in(tx, row.project_id or ""), spec.metadata)
+        if not queries.start_snapshot(tx, row.id, (row.vm_state,), action.values["task_state"]):
+            raise errors.ServerState(action.name, "task_state", row.task_state, row.uuid)
+        source = queries.find(tx.conn, context.elevated(), images.c.uuid == row.image_ref)
+        values = {
+            "user_id": context.user_id,
+            "project_id": context.project_id,
+            "uuid": image_uuid,
+            "name": spec.name,
+            "status": "queued",
+            "progress": 0,
+            "kernel_id": row.kernel_id or None,
+            "ramdisk_id": row.ramdisk_id or None,
+            "architecture": row.architecture,
+            "instance_uuid": row.uuid,
+            # What the drivers of 2012.1 wrote, and EC2 shows.
+            "location": "snapshot",
+            "min_ram": source[0].min_ram if source else 0,
+            "min_disk": source[0].min_disk if source else 0,
+            **storage_of(row.root_device_name, ()),
+            **{COLUMNS[key]: value for key, value in spec.metadata.items() if key in COLUMNS},
+        }
+        free = {key: value for key, value in spec.metadata.items() if key not in COLUMNS and key not in FIXED}
+        free["image_type"] = kind
+        if spec.backup_type:
+            free["backup_type"] = spec.backup_type
+        queries.insert(tx, values, free)
+        self._tell(tx, context, row, image_uuid, kind, spec)
         return image_uuid
 
     def _tell(
@@ -169,7 +171,7 @@ class InstanceImages:
         no_reboot: bool,
     ) -> int:
         left = self.quotas.left(tx, context.project_id or "", "snapshots")["snapshots"]
-        row = queries.instance_to_snapshot(tx.conn, number)
+        row = queries.instance_to_snapshot(tx.conn, number) if number <= limits.MAX_DATABASE_ID else None
         if row is None or not (context.is_admin or row.project_id == context.project_id):
             raise errors.InstanceNotFound(ec2_id)
         self.policy.check(context, "compute:snapshot", {"project_id": row.project_id})
@@ -254,6 +256,6 @@ def check_image_metadata(allowed: Mapping[str, int], metadata: Mapping[str, str]
     if most != UNLIMITED and len(metadata) > most:
         raise errors.ImageMetadataLimitExceeded
     for key, value in metadata.items():
-        most_text = _LONGEST.get(key, limits.MAX_IMAGE_PROPERTY)
+        most_text = LONGEST.get(key, limits.MAX_IMAGE_PROPERTY)
         if len(key) > limits.MAX_NAME or len(value) > most_text:
             raise errors.ImageMetadataLimitExceeded

@@ -103,7 +103,8 @@ class KeyPairs:
                 raise errors.KeyPairExists(name)  # before the work of making a key
         public, private = _new_pair()
         print_ = fingerprint(public)
-        number = self._store(context, name, f"{public} {context.user_id}@{name}", print_)
+        # A line to its end, as ssh-keygen writes it: clients append it to files.
+        number = self._store(context, name, f"{public} {context.user_id}@{name}\n", print_)
         return number, print_, private
 
     def import_public(self, context: RequestContext, name: str, line: str) -> tuple[int, str]:
@@ -117,7 +118,7 @@ class KeyPairs:
         if not name or len(name) > limits.MAX_NAME:
             raise errors.InvalidKeyName(f"Value ({name}) for KeyName is invalid. Length exceeds maximum of 255.")
         print_ = fingerprint(line)
-        return self._store(context, name, line.strip(), print_), print_
+        return self._store(context, name, line, print_), print_
 
     def _store(self, context: RequestContext, name: str, public: str, print_: str) -> int:
         values = {"user_id": context.user_id, "name": name, "fingerprint": print_, "public_key": public}
@@ -135,9 +136,20 @@ class KeyPairs:
         except IntegrityError as error:
             raise errors.KeyPairExists(name) from error
 
-    def delete(self, context: RequestContext, name: str) -> None:
-        """End a pair; one that does not exist is ended already."""
-        self.db.write(lambda tx: queries.delete(tx, context.user_id, name))
+    def show(self, context: RequestContext, name: str) -> Row[Any]:
+        """One key pair of the caller.
+
+        :raises KeypairNotFound: there is none
+        """
+        with self.db.read() as conn:
+            return self.get(conn, context, name)
+
+    def delete(self, context: RequestContext, name: str) -> bool:
+        """End a pair; for EC2 one that does not exist is ended already.
+
+        :returns: whether it was there
+        """
+        return self.db.write(lambda tx: queries.delete(tx, context.user_id, name))
 
 
 def decode_material(text: str) -> str:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from nova_api import errors
-from nova_api.cloud.image import DEFAULT_ROOT, Images
+from nova_api.cloud.image import DEFAULT_ROOT, ImageRecord, Images
 from nova_api.cloud.keypairs import KeyPairs
 from nova_api.cloud.launch_plan import Device, LaunchSpec, Plan, Planner, ServerSpec
 from nova_api.cloud.policy import Policy
@@ -20,8 +20,8 @@ from nova_api.cloud.quota import Quotas
 from nova_api.cloud.securitygroups import SecurityGroups
 from nova_api.config import Config
 from nova_api.context import RequestContext, new_uuid
+from nova_api.db import flavors, shared_ips, volumes
 from nova_api.db import instances as queries
-from nova_api.db import volumes
 from nova_api.db.engine import Transaction
 from nova_api.db.models import now
 from nova_api.rpc.outbox import Outbox
@@ -29,6 +29,29 @@ from nova_api.rpc.outbox import Outbox
 __all__ = ["Device", "LaunchSpec", "Launcher", "ServerSpec"]
 
 _ALPHABET = string.digits + string.ascii_lowercase
+#: What 2012.1 told a scheduler of every instance, where a launch says nothing of it.
+_UNSAID: Mapping[str, Any] = {
+    "display_name": None,
+    "display_description": "",
+    "access_ip_v4": None,
+    "access_ip_v6": None,
+    "config_drive": "",
+    "config_drive_id": "",
+    "os_type": None,
+    "vm_mode": None,
+}
+_OF_FLAVOR = (
+    "id",
+    "flavorid",
+    "name",
+    "memory_mb",
+    "vcpus",
+    "root_gb",
+    "ephemeral_gb",
+    "swap",
+    "rxtx_factor",
+    "vcpu_weight",
+)
 _NO_HOST_NAME = re.compile(r"[^\w.-]+", re.ASCII)
 
 
@@ -87,20 +110,21 @@ class Launcher:
             queries.name_by_number(tx, reservation)
         else:
             queries.add_metadata(tx, numbers, spec.server.metadata)
+            if spec.server.shared_ip_group is not None:
+                shared_ips.add_members(tx, spec.server.shared_ip_group, numbers)
         queries.put_into_groups(tx, numbers, plan.groups)
         self._write_devices(tx, context, plan, numbers)
         self._tell_scheduler(tx, context, spec, plan, uuids, common)
         return numbers
 
     def _columns(self, context: RequestContext, spec: LaunchSpec, plan: Plan, reservation: str) -> dict[str, Any]:
-        image, flavor = plan.image, plan.flavor
+        of_image, flavor = _image_columns(plan), plan.flavor
         terminate = spec.shutdown_terminate
-        root = image.root_device_name
+        root = of_image["root_device_name"]
         return {
             "user_id": context.user_id,
             "project_id": context.project_id,
-            "image_ref": image.uuid,
-            "image_number": image.number,
+            **of_image,
             "kernel_id": plan.kernel.uuid if plan.kernel else None,
             "kernel_number": plan.kernel.number if plan.kernel else None,
             "ramdisk_id": plan.ramdisk.uuid if plan.ramdisk else None,
@@ -119,17 +143,16 @@ class Launcher:
             "ephemeral_gb": flavor.ephemeral_gb,
             "availability_zone": plan.zone,
             "user_data": spec.user_data,
-            "architecture": image.architecture,
-            "root_device_name": root,
             "volume_backed": any(
                 device.name == (root or DEFAULT_ROOT) and (device.snapshot or device.volume) for device in plan.devices
             ),
             # 2012.1: an instance with a mapping stops rather than ends when it is shut down from inside.
-            "shutdown_terminate": not plan.devices if terminate is None else terminate,
+            "shutdown_terminate": not _has_mapping(plan) if terminate is None else terminate,
             "disable_terminate": spec.disable_terminate,
             "client_token": spec.client_token,
             "created_at": now(),
             "deleted": 0,
+            "auto_disk_config": _disk_config(spec.server, plan.image),
             **_server_columns(spec.server),
         }
 
@@ -188,31 +211,33 @@ class Launcher:
         uuids: Sequence[str],
         columns: Mapping[str, Any],
     ) -> None:
-        """One message for the whole reservation, in the shape of 2012.1 (spec ec2.md 6.2)."""
+        """One message for the whole reservation, in the shape of 2012.1 (spec ec2.md 6.2).
+
+        User data and keys, which no scheduler looks at, stay in the datastore: a broker is no place for secrets.
+        """
         server = spec.server
         left_out = ("user_data", "key_data", "created_at", "deleted")
-        properties = {name: value for name, value in columns.items() if name not in left_out}
-        properties |= {"launch_time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), "locked": False}
-        if server is not None:
-            properties["metadata"] = dict(server.metadata)
+        properties = {**_UNSAID, **{name: value for name, value in columns.items() if name not in left_out}}
+        properties |= {
+            "kernel_id": properties["kernel_id"] or "",
+            "ramdisk_id": properties["ramdisk_id"] or "",
+            "launch_time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "locked": False,
+            "metadata": dict(server.metadata) if server else {},
+        }
         if len(uuids) == 1:
             properties["uuid"] = uuids[0]
-        flavor = plan.flavor
+        flavor, image = plan.flavor, plan.image
         request = {
-            "image": {"id": plan.image.uuid, "name": plan.image.name, "min_ram": plan.image.min_ram},
+            "image": {"id": image.uuid, "name": image.name, "min_ram": image.min_ram} if image else {},
             "instance_properties": properties,
             "instance_type": {
-                "id": flavor.id,
-                "name": flavor.name,
-                "memory_mb": flavor.memory_mb,
-                "vcpus": flavor.vcpus,
-                "root_gb": flavor.root_gb,
-                "ephemeral_gb": flavor.ephemeral_gb,
-                "extra_specs": {},
+                **{name: getattr(flavor, name) for name in _OF_FLAVOR},
+                "extra_specs": flavors.extra_specs(tx.conn, flavor.id),
             },
             "num_instances": len(uuids),
             "instance_uuids": list(uuids),
-            "block_device_mapping": [],
+            "block_device_mapping": [_flat(device) for device in plan.devices],
             "security_group": list(spec.groups) or ["default"],
         }
         self.outbox.cast(
@@ -230,9 +255,38 @@ class Launcher:
             is_first_time=True,
             filter_properties={
                 "force_hosts": [plan.host] if plan.host else [],
-                "scheduler_hints": server.hints if server else None,
+                "scheduler_hints": dict(server.hints or {}) if server else None,
             },
         )
+
+
+def _image_columns(plan: Plan) -> dict[str, Any]:
+    """What an instance has of its image; without one, its first device is where it boots from."""
+    image = plan.image
+    return {
+        "image_ref": image.uuid if image else None,
+        "image_number": image.number if image else None,
+        "architecture": image.architecture if image else None,
+        "root_device_name": image.root_device_name if image else plan.devices[0].name,
+    }
+
+
+def _flat(device: Device) -> dict[str, Any]:
+    """A device as 2012.1 wrote it into messages (spec ec2.md 4.9)."""
+    return {
+        "device_name": device.name,
+        "virtual_name": device.virtual_name,
+        "snapshot_id": device.snapshot,
+        "volume_id": device.volume,
+        "volume_size": device.size,
+        "no_device": device.no_device,
+        "delete_on_termination": device.delete_on_termination,
+    }
+
+
+def _has_mapping(plan: Plan) -> bool:
+    """Whether request or image name any device, also one that the instance does not get (spec ec2.md 4.9)."""
+    return bool(plan.devices or (plan.image and (plan.image.mappings or plan.image.block_device_mapping)))
 
 
 def _server_columns(server: ServerSpec | None) -> dict[str, Any]:
@@ -245,8 +299,15 @@ def _server_columns(server: ServerSpec | None) -> dict[str, Any]:
         "access_ip_v4": server.access_ip_v4,
         "access_ip_v6": server.access_ip_v6,
         "config_drive": server.config_drive,
-        "auto_disk_config": server.auto_disk_config,
     }
+
+
+def _disk_config(server: ServerSpec | None, image: ImageRecord | None) -> bool | None:
+    """Whether the host lays out the disk: as the request says, else as the image does."""
+    if server is not None and server.auto_disk_config is not None:
+        return server.auto_disk_config
+    said = image.properties.get("auto_disk_config") if image else None
+    return None if said is None else said.strip().lower() in ("1", "t", "true", "y", "yes", "on")
 
 
 def host_name(name: str) -> str:

@@ -21,7 +21,7 @@ from nova_api.cloud.quota import UNLIMITED, Quotas
 from nova_api.cloud.securitygroups import SecurityGroups
 from nova_api.config import Config
 from nova_api.context import RequestContext
-from nova_api.db import flavors, networks, services, volumes
+from nova_api.db import flavors, networks, services, shared_ips, volumes
 from nova_api.db.engine import Transaction
 
 
@@ -46,6 +46,7 @@ class ServerSpec:
     :ivar networks: UUID and, if any, fixed address of its networks, in order; None leaves the choice to the cloud
     :ivar config_drive: empty, ``True``, or the UUID of an image
     :ivar hints: for the scheduler
+    :ivar shared_ip_group: number of the group that it is put into
     """
 
     name: str
@@ -58,13 +59,15 @@ class ServerSpec:
     config_drive: str = ""
     auto_disk_config: bool | None = None
     hints: Mapping[str, Any] | None = None
+    shared_ip_group: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaunchSpec:
     """What a caller wants to run.
 
-    :ivar image: id or name as the caller wrote it; kernel and ramdisk likewise
+    :ivar image: id or name as the caller wrote it, empty for a server that boots from the first of its devices; kernel
+        and ramdisk likewise
     :ivar least: instances without which the request fails; most: how many are wanted
     :ivar flavor: None takes the configured default
     :ivar zone: ``zone``, or ``zone:host`` for administrators
@@ -98,16 +101,19 @@ class LaunchSpec:
 
 @dataclass(slots=True)
 class Plan:
-    """What the checks of a launch have found out."""
+    """What the checks of a launch have found out.
 
-    image: ImageRecord
+    :ivar image: None for a server that boots from the first of its devices
+    """
+
+    image: ImageRecord | None
     kernel: ImageRecord | None
     ramdisk: ImageRecord | None
     flavor: Row[Any]
-    zone: str | None
-    host: str | None
     devices: list[Device]
     count: int = 0
+    zone: str | None = None
+    host: str | None = None
     key: Row[Any] | None = None
     groups: Sequence[int] = ()
     volumes: dict[str, Row[Any]] = field(default_factory=dict)
@@ -147,9 +153,11 @@ class Planner:
             raise errors.FlavorNotFoundByName(name)
         self.policy.check(context, "compute:create")
         zone, host = self._place(tx, context, spec.zone)
-        plan = Plan(image, kernel, ramdisk, flavor, zone, host, merged_devices(image, flavor, spec.devices))
+        plan = Plan(image, kernel, ramdisk, flavor, merged_devices(image, flavor, spec.devices), zone=zone, host=host)
         self._check_storage(tx, context, spec, plan)
-        plan.count = self._count(tx, context, spec, plan)
+        left = self._left(tx, context)
+        plan.count = _admitted(left, spec, flavor)
+        _check_volumes(left, plan)
         if image.min_ram > flavor.memory_mb or (image.min_disk > flavor.root_gb and flavor.root_gb):
             raise errors.ImageTooLarge(f"The instance type {name} is too small for the image {spec.image}.")
         self._add_key_and_groups(tx, context, spec, plan)
@@ -173,23 +181,46 @@ class Planner:
             self.policy.check(context, "compute:create:attach_network")
         if spec.devices:
             self.policy.check(context, "compute:create:attach_volume")
-        image = self.images.by_uuid(conn, context, spec.image)
-        kernel, ramdisk = (self._image_part(tx, context, part, None) for part in (image.kernel_id, image.ramdisk_id))
-        zone, host = self._place(tx, context, spec.zone)
-        plan = Plan(image, kernel, ramdisk, flavor, zone, host, merged_devices(image, flavor, spec.devices))
-        self._check_storage(tx, context, spec, plan)
-        plan.count = self._count(tx, context, spec, plan)
+        left = self._left(tx, context)
+        count = _admitted(left, spec, flavor)
         allowed = self.quotas.limits_in(tx, context.project_id or "")
         check_metadata(allowed, server.metadata)
         check_files(allowed, server.files)
         self._check_networks(tx, context, server.networks or ())
-        if image.state != "available":
+        self._check_ip_group(tx, context, server.shared_ip_group, count)
+        image, kernel, ramdisk = self._image_of(tx, context, spec)
+        if image is not None and image.state != "available":
             raise errors.ImageNotAvailable
         if server.config_drive not in ("", "True"):
             self.images.by_uuid(conn, context, server.config_drive)
-        check_size(image, flavor)
+        if image is not None:
+            check_size(image, flavor)
+        plan = Plan(image, kernel, ramdisk, flavor, merged_devices(image, flavor, spec.devices), count)
+        self._check_storage(tx, context, spec, plan)
+        _check_volumes(left, plan)
         self._add_key_and_groups(tx, context, spec, plan)
+        # 2012.1 left an unknown zone to the scheduler: whatever it checked itself goes before.
+        plan.zone, plan.host = self._place(tx, context, spec.zone)
         return plan
+
+    def _image_of(
+        self, tx: Transaction, context: RequestContext, spec: LaunchSpec
+    ) -> tuple[ImageRecord | None, ImageRecord | None, ImageRecord | None]:
+        """A server's image with its kernel and ramdisk; all None for one that boots from a volume alone."""
+        if not spec.image:
+            return None, None, None
+        image = self.images.by_uuid(tx.conn, context, spec.image)
+        kernel, ramdisk = (self._image_part(tx, context, part, None) for part in (image.kernel_id, image.ramdisk_id))
+        return image, kernel, ramdisk
+
+    def _check_ip_group(self, tx: Transaction, context: RequestContext, group: int | None, count: int) -> None:
+        """A shared IP group must be the caller's, and have room."""
+        if group is None:
+            return
+        if shared_ips.locked(tx, context, group) is None:
+            raise errors.SharedIpGroupNotFound(group)
+        if self.quotas.shared_ip_members_left(tx, context.project_id or "", group) < count:
+            raise errors.SharedIpGroupMemberLimitExceeded
 
     @staticmethod
     def _check_networks(tx: Transaction, context: RequestContext, wanted: Sequence[tuple[str, str | None]]) -> None:
@@ -242,34 +273,43 @@ class Planner:
                     raise errors.IncorrectState(f"Snapshot snap-{device.snapshot:08x} is not available.")
                 plan.volumes[device.name] = rows[0]
 
-    def _count(self, tx: Transaction, context: RequestContext, spec: LaunchSpec, plan: Plan) -> int:
-        """How many instances the quota admits, between least and most."""
-        project, flavor = context.project_id or "", plan.flavor
-        left = self.quotas.left(tx, project, "instances", "cores", "ram", "volumes", "gigabytes")
-        room = [left["instances"], left["cores"] // flavor.vcpus, left["ram"] // flavor.memory_mb]
-        count = int(min(spec.most, *room))
-        if count < spec.least:
-            raise errors.InstanceLimitExceeded
-        made = [device for device in plan.devices if device.snapshot is not None]
-        size = sum(device.size or plan.volumes[device.name].volume_size for device in made)
-        if len(made) * count > left["volumes"]:
-            raise errors.VolumeLimitExceeded
-        if size * count > left["gigabytes"]:
-            raise errors.VolumeSizeTooLarge
-        return count
+    def _left(self, tx: Transaction, context: RequestContext) -> Mapping[str, float]:
+        """What the quota leaves of everything that a launch takes from."""
+        return self.quotas.left(tx, context.project_id or "", "instances", "cores", "ram", "volumes", "gigabytes")
 
 
-def merged_devices(image: ImageRecord, flavor: Row[Any], asked: Sequence[Device]) -> list[Device]:
+def _admitted(left: Mapping[str, float], spec: LaunchSpec, flavor: Row[Any]) -> int:
+    """How many instances the quota admits, between least and most."""
+    room = [left["instances"], left["cores"] // flavor.vcpus, left["ram"] // flavor.memory_mb]
+    count = int(min(spec.most, *room))
+    if count < spec.least:
+        raise errors.InstanceLimitExceeded
+    if count > limits.MAX_INSTANCES_PER_CALL:
+        raise errors.InvalidParameterValue(f"A request starts at most {limits.MAX_INSTANCES_PER_CALL} instances.")
+    return count
+
+
+def _check_volumes(left: Mapping[str, float], plan: Plan) -> None:
+    """The volumes that are made of snapshots count against the quota too."""
+    made = [device for device in plan.devices if device.snapshot is not None]
+    size = sum(device.size or plan.volumes[device.name].volume_size for device in made)
+    if len(made) * plan.count > left["volumes"]:
+        raise errors.VolumeLimitExceeded
+    if size * plan.count > left["gigabytes"]:
+        raise errors.VolumeSizeTooLarge
+
+
+def merged_devices(image: ImageRecord | None, flavor: Row[Any], asked: Sequence[Device]) -> list[Device]:
     """The devices of image and request; later ones take the place of earlier ones with the same name."""
     found: dict[str, Device] = {}
-    for entry in image.mappings:
+    for entry in image.mappings if image else ():
         virtual = str(entry.get("virtual", ""))
         size = _virtual_size(virtual, flavor)
         if size:
             name = str(entry.get("device", ""))
             name = name if name.startswith("/dev/") else f"/dev/{name}"
             found[name] = Device(name=name, virtual_name=virtual, size=size)
-    for entry in image.block_device_mapping:
+    for entry in image.block_device_mapping if image else ():
         found[entry["device_name"]] = Device(
             name=entry["device_name"],
             virtual_name=entry.get("virtual_name"),

@@ -12,6 +12,8 @@ from sqlalchemy.engine import Row
 from nova_api import errors, limits
 from nova_api.cloud.policy import Policy
 from nova_api.cloud.quota import Quotas
+from nova_api.cloud.servers import target_of
+from nova_api.cloud.sharers import tell_sharers
 from nova_api.config import Config
 from nova_api.context import RequestContext
 from nova_api.db import floating as queries
@@ -91,42 +93,95 @@ class Network:
         self.db.write(work)
 
     def associate(self, context: RequestContext, instance: int, ec2_id: str, address: str) -> None:
-        """Hang an address on the first fixed address of an instance.
+        """Hang an address on the first fixed address of an instance, beside those that hang there already.
 
         :param ec2_id: the instance as the caller wrote it
         :raises InstanceNotFound: looked at first, as in 2012.1
+        :raises FixedIpNotFoundForInstance: the instance has no address yet, which is looked at next
         :raises FloatingIpNotFound: the address is not the project's
-        :raises FixedIpNotFoundForInstance: the instance has no address yet
         :raises AddressAssociated: an instance holds it
         """
 
         def work(tx: Transaction) -> None:
             row = instance_queries.one(tx.conn, context, instance) if instance <= limits.MAX_DATABASE_ID else None
-            if row is None:
-                raise errors.InstanceNotFound(ec2_id)
-            target = {"project_id": row.project_id, "user_id": row.user_id}
-            self.policy.check(context, "compute:associate_floating_ip", target)
-            floating = self._own(tx, context, address)
-            fixed = queries.first_fixed(tx.conn, row.id)
-            if fixed is None:
-                raise errors.FixedIpNotFoundForInstance(row.uuid)
-            if floating.fixed_ip_id is not None:
-                raise errors.AddressAssociated(address)
-            held = queries.taken_by(tx.conn, fixed.id)
-            if held is not None:
-                raise errors.AddressAssociated(held)
-            if not queries.associate(tx, floating.id, fixed.id):
-                raise errors.AddressAssociated(address)
-            self.outbox.cast(
-                tx,
-                context,
-                "network",
-                "associate_floating_ip",
-                floating_address=address,
-                fixed_address=fixed.address,
-            )
+            self._hang(tx, context, row, ec2_id, address)
 
         self.db.write(work)
+
+    def put_on(self, context: RequestContext, server: str, address: str, fixed: str | None = None) -> None:
+        """:meth:`associate` for a server by its UUID or number.
+
+        :param fixed: the fixed address of the server that is meant; its first one without it
+        :raises FixedIpNotFoundForInstance: the server has no address, or not that one
+        """
+
+        def work(tx: Transaction) -> None:
+            self._hang(tx, context, instance_queries.named(tx.conn, context, server), server, address, fixed)
+
+        self.db.write(work)
+
+    def _hang(
+        self,
+        tx: Transaction,
+        context: RequestContext,
+        row: Row[Any] | None,
+        text: str,
+        address: str,
+        wanted: str | None = None,
+    ) -> None:
+        if row is None:
+            raise errors.InstanceNotFound(text)
+        for rule in ("compute:get", "compute:associate_floating_ip"):
+            self.policy.check(context, rule, target_of(row))
+        if row.locked and not context.is_admin:
+            raise errors.ServerLocked("addFloatingIp")
+        fixed = queries.first_fixed(tx.conn, row.id, wanted)
+        if fixed is None:
+            raise errors.FixedIpNotFoundForInstance(row.uuid)
+        floating = self._own(tx, context, address)
+        if floating.fixed_ip_id is not None or not queries.associate(tx, floating.id, fixed.id):
+            raise errors.AddressAssociated(address)
+        told = {"floating_address": address, "fixed_address": fixed.address, "affect_auto_assigned": False}
+        self.outbox.cast(tx, context, "network", "associate_floating_ip", **told)
+
+    def take_off(self, context: RequestContext, server: str, address: str) -> None:
+        """:meth:`disassociate` for a request that names a server, which may be another one than has the address.
+
+        :raises InstanceNotFound: the server is not the caller's
+        """
+        with self.db.read() as conn:
+            if instance_queries.named(conn, context, server) is None:
+                raise errors.InstanceNotFound(server)
+        self.disassociate(context, address)
+
+    def show(self, context: RequestContext, number: int) -> Row[Any]:
+        """One address of the caller, by its number.
+
+        :raises FloatingIpNotFound: it is not the project's
+        """
+        with self.db.read() as conn:
+            return self._mine(context, queries.by_number(conn, number), str(number))
+
+    def give_back(self, context: RequestContext, number: int) -> None:
+        """Take an address off its server, if it hangs on one, and return it to its pool: both, or nothing.
+
+        :raises FloatingIpNotFound: it is not the project's
+        """
+        self.policy.check(context, "network:deallocate_floating_ip")
+
+        def work(tx: Transaction) -> None:
+            row = self._mine(context, queries.by_number(tx.conn, number), str(number))
+            self._unhang(tx, context, row)
+            if not queries.release(tx, row.id, row.project_id):
+                raise errors.AddressInUse(row.address)  # somebody has hung it up again meanwhile
+
+        self.db.write(work)
+
+    def pools(self, context: RequestContext) -> Sequence[str]:
+        """The names of the pools, in order."""
+        self.policy.check(context, "network:get_floating_ip_pools")
+        with self.db.read() as conn:
+            return queries.pools(conn)
 
     def disassociate(self, context: RequestContext, address: str) -> None:
         """Take an address off its instance; one that hangs on nothing stays as it is.
@@ -136,15 +191,27 @@ class Network:
         self.policy.check(context, "network:disassociate_floating_ip")
 
         def work(tx: Transaction) -> None:
-            row = self._own(tx, context, address)
-            if queries.disassociate(tx, row.id):
-                self.outbox.cast(tx, context, "network", "disassociate_floating_ip", address=address)
+            self._unhang(tx, context, self._own(tx, context, address))
 
         self.db.write(work)
 
+    def _unhang(self, tx: Transaction, context: RequestContext, row: Row[Any]) -> None:
+        """Take an address off what it hangs on, and from those that share it.
+
+        :raises ServerLocked: an administrator has locked the server that it hangs on
+        """
+        if row.instance_locked and not context.is_admin:
+            raise errors.ServerLocked("removeFloatingIp")
+        sharers = queries.disassociate(tx, row.id, row.address)
+        if sharers is not None:
+            self.outbox.cast(tx, context, "network", "disassociate_floating_ip", address=row.address)
+            tell_sharers(self.outbox, tx, context, sharers)
+
+    def _own(self, tx: Transaction, context: RequestContext, address: str) -> Row[Any]:
+        return self._mine(context, queries.by_address(tx.conn, address), address)
+
     @staticmethod
-    def _own(tx: Transaction, context: RequestContext, address: str) -> Row[Any]:
-        row = queries.by_address(tx.conn, address)
+    def _mine(context: RequestContext, row: Row[Any] | None, address: str) -> Row[Any]:
         mine = row is not None and row.project_id is not None and not row.auto_assigned
         if row is None or not mine or not (context.is_admin or row.project_id == context.project_id):
             raise errors.FloatingIpNotFound(address)

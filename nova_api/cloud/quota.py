@@ -4,6 +4,10 @@ There is no usage table that could drift: what is used is what lives. (Spec ec2.
 lock let parallel requests overshoot.)
 """
 
+from collections.abc import Mapping
+
+from sqlalchemy.exc import IntegrityError
+
 from nova_api.config import Config
 from nova_api.db import quotas as queries
 from nova_api.db.engine import Database, Transaction
@@ -22,6 +26,8 @@ RESOURCES = (
     "security_group_rules",
     "key_pairs",
     "metadata_items",
+    "shared_ip_groups",
+    "shared_ip_group_members",
     "injected_files",
     "injected_file_content_bytes",
     "injected_file_path_bytes",
@@ -61,10 +67,25 @@ class Quotas:
         :param limit: :data:`UNLIMITED` for none
         :raises KeyError: no such resource
         """
-        if resource not in self.defaults:
-            raise KeyError(resource)
-        value = None if limit == UNLIMITED else limit
-        self.db.write(lambda tx: queries.set_limit(tx, project_id, resource, value))
+        self.set_limits(project_id, {resource: limit})
+
+    def set_limits(self, project_id: str, limits: Mapping[str, int]) -> None:
+        """:meth:`set_limit` for several at a time: all, or none.
+
+        :raises KeyError: no such resource
+        """
+        values = {name: None if limits[name] == UNLIMITED else limits[name] for name in limits}
+        if not set(values) <= set(self.defaults):
+            raise KeyError(sorted(set(values) - set(self.defaults))[0])
+
+        def work(tx: Transaction) -> None:
+            for name, value in values.items():
+                queries.set_limit(tx, project_id, name, value)
+
+        try:
+            self.db.write(work)
+        except IntegrityError:
+            self.db.write(work)  # another request has just made the first row
 
     def left(self, tx: Transaction, project_id: str, *resources: str) -> dict[str, float]:
         """Lock the project and tell how much of each resource it may still take.
@@ -95,6 +116,10 @@ class Quotas:
         """How many rules a security group may still take."""
         queries.lock(tx, project_id)
         return self._remaining(tx, project_id, "security_group_rules", queries.rules_of(tx.conn, group_id))
+
+    def shared_ip_members_left(self, tx: Transaction, project_id: str, group_id: int) -> float:
+        """How many servers a shared IP group, which the transaction has locked, may still take."""
+        return self._remaining(tx, project_id, "shared_ip_group_members", queries.members_of(tx.conn, group_id))
 
     def _remaining(self, tx: Transaction, project_id: str, resource: str, used: int) -> float:
         limit = self._merged(queries.limits(tx.conn, project_id))[resource]

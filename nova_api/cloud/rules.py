@@ -3,7 +3,8 @@
 import ipaddress
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 from urllib.parse import unquote
 
 from nova_api import errors
@@ -13,6 +14,7 @@ EVERYBODY = "0.0.0.0/0"
 #: Every protocol: what such a rule is shown as, and what a group gets that names no protocol.
 EVERYTHING = (("icmp", -1, -1), ("tcp", 1, 65535), ("udp", 1, 65535))
 _NUMBER = re.compile(r"-?[0-9]{1,9}\Z", re.ASCII)
+_NOT_ENOUGH = "Not enough parameters to build a valid rule."
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,10 @@ class Rule:
     cidr: str | None = None
     group_id: int | None = None
 
+    def columns(self) -> dict[str, Any]:
+        """The rule as columns of its row."""
+        return asdict(self)
+
     def as_2012(self, parent: int) -> str:
         """The rule as 2012.1 printed it in a message."""
         fields: dict[str, object] = {}
@@ -70,18 +76,41 @@ def rules_of(permission: Permission, resolve: Callable[[Source], int]) -> list[R
     """The rules that a permission makes: one per range and one per group, everybody when it names neither.
 
     :param resolve: the number of a source group
-    :raises InvalidPermission: a range that is none
+    :raises InvalidPermission: a range that is none, or one without protocol or ports
     :raises InvalidPortRange: ports out of range
     :raises InvalidParameterValue: protocol or ports of another form
     """
     made = [_with_source(permission, resolve(source)) for source in permission.sources]
     cidrs = permission.cidrs or (() if permission.sources else (EVERYBODY,))
     for text in cidrs:
-        cidr = checked_cidr(text)
-        rule = _with_cidr(permission, cidr)
-        if rule is not None:
-            made.append(rule)
+        made.append(_with_cidr(permission, checked_cidr(text)))
     return list(dict.fromkeys(made))
+
+
+def server_rule(protocol: str | None, from_port: str | None, to_port: str | None, source: str | int) -> Rule:
+    """The one rule that the OpenStack door asks for; unlike EC2's, a group without ports is not let in altogether
+    when it names a protocol.
+
+    :param source: a range, or the number of a group
+    :raises InvalidPermission: it is not all there
+    :raises InvalidPortRange: ports out of range
+    :raises InvalidParameterValue: protocol or ports of another form
+    """
+    kind = (protocol or "").lower()
+    whole = from_port is None and to_port is None
+    if isinstance(source, str):
+        if not kind or from_port is None or to_port is None:
+            raise errors.InvalidPermission(_NOT_ENOUGH)
+        low, high = _checked_ports(kind, from_port, to_port)
+        return Rule(protocol=kind, from_port=low, to_port=high, cidr=source)
+    if not kind:
+        if not whole:
+            raise errors.InvalidPermission(_NOT_ENOUGH)  # 2012.1 let the group in altogether
+        return Rule(group_id=source)
+    if whole:
+        from_port, to_port = ("-1", "-1") if kind == "icmp" else ("1", "65535")
+    low, high = _checked_ports(kind, from_port or "", to_port or "")
+    return Rule(protocol=kind, from_port=low, to_port=high, group_id=source)
 
 
 def checked_cidr(text: str) -> str:
@@ -113,12 +142,12 @@ def _with_source(permission: Permission, group: int) -> Rule:
     return Rule(protocol=protocol, from_port=low, to_port=high, group_id=group)
 
 
-def _with_cidr(permission: Permission, cidr: str) -> Rule | None:
+def _with_cidr(permission: Permission, cidr: str) -> Rule:
     protocol = (permission.protocol or "").lower()
     if protocol == "-1":
         return Rule(cidr=cidr)
     if not protocol or permission.from_port is None or permission.to_port is None:
-        return None
+        raise errors.InvalidPermission("[] Not enough parameters to build a valid rule")
     low, high = _checked_ports(protocol, permission.from_port, permission.to_port)
     return Rule(protocol=protocol, from_port=low, to_port=high, cidr=cidr)
 

@@ -174,6 +174,14 @@ class SecurityGroups:
             raise errors.InvalidParameterValue(
                 f"Value ({name}) for parameter GroupName is invalid. Length exceeds maximum of {limits.MAX_NAME}."
             )
+        return self.store(context, name, description)
+
+    def store(self, context: RequestContext, name: str, description: str) -> Row[Any]:
+        """:meth:`create` for a door that has judged the name itself.
+
+        :raises SecurityGroupExists: the project has one of that name
+        :raises SecurityGroupLimitExceeded: quota
+        """
         self.ensure_default_exists(context)
 
         def work(tx: Transaction) -> Row[Any]:
@@ -211,7 +219,8 @@ class SecurityGroups:
                 raise errors.SecurityGroupInUse("The security group 'default' cannot be deleted.")
             if queries.in_use(tx.conn, row.id):
                 raise errors.SecurityGroupInUse(f"The security group '{row.name}' is in use by instances.")
-            queries.delete(tx, row.id)
+            if not queries.delete(tx, row.id):
+                self.named(tx.conn, context, name, None if name else group_id)  # another request was first: not found
 
         try:
             self.db.write(work)
@@ -266,8 +275,6 @@ class SecurityGroups:
             for permission in permissions:
                 for rule in rules_of(permission, lambda source: self._source(tx.conn, context, source)):
                     wanted[rule] = None
-            if not wanted:
-                raise errors.InvalidPermission("[] Not enough parameters to build a valid rule")
             change(tx, context, row.id, list(wanted))
             for host in queries.member_hosts(tx.conn, row.id):
                 self.outbox.cast(
@@ -277,28 +284,17 @@ class SecurityGroups:
         self.db.write(work)
 
     def _add(self, tx: Transaction, context: RequestContext, group: int, rules: Sequence[Rule]) -> None:
-        known = _known(tx, group)
+        known = known_rules(tx, group)
         for rule in rules:
             if rule in known:
                 raise errors.SecurityGroupRuleExists(rule.as_2012(group))
         if self.quotas.rules_left(tx, context.project_id or "", group) < len(rules):
             raise errors.RulesPerSecurityGroupLimitExceeded
-        values = [
-            {
-                "parent_group_id": group,
-                "protocol": rule.protocol,
-                "from_port": rule.from_port,
-                "to_port": rule.to_port,
-                "cidr": rule.cidr,
-                "group_id": rule.group_id,
-            }
-            for rule in rules
-        ]
-        queries.add_rules(tx, values)
+        queries.add_rules(tx, [{"parent_group_id": group, **rule.columns()} for rule in rules])
 
     @staticmethod
     def _remove(tx: Transaction, context: RequestContext, group: int, rules: Sequence[Rule]) -> None:
-        known = _known(tx, group)
+        known = known_rules(tx, group)
         if any(rule not in known for rule in rules):
             raise errors.SecurityGroupRuleNotFound
         queries.remove_rules(tx, [known[rule] for rule in rules])
@@ -314,7 +310,7 @@ class SecurityGroups:
         return int(row.id)
 
 
-def _known(tx: Transaction, group: int) -> dict[Rule, int]:
+def known_rules(tx: Transaction, group: int) -> dict[Rule, int]:
     """The rules of a group with their numbers."""
     return {
         Rule(

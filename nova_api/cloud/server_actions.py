@@ -14,7 +14,7 @@ from nova_api import errors
 from nova_api.cloud.image import Images
 from nova_api.cloud.launch import host_name
 from nova_api.cloud.launch_plan import check_files, check_metadata, check_size
-from nova_api.cloud.servers import Servers
+from nova_api.cloud.servers import Servers, target_of
 from nova_api.context import RequestContext
 from nova_api.db import flavors, moves
 from nova_api.db import instances as queries
@@ -22,7 +22,7 @@ from nova_api.db.engine import Transaction
 
 #: Any task will do.
 ANY: Sequence[str | None] | None = None
-_IDLE: Sequence[str | None] = (None,)
+IDLE: Sequence[str | None] = (None,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,23 +34,25 @@ class Action:
     :ivar vm_states: states it is allowed in; task_states: tasks, None among them for idle, or :data:`ANY`
     :ivar values: columns to set
     :ivar method: of the node; None when the caller sends the message
+    :ivar anywhere: no node is needed for it
     """
 
     name: str
     policy: str
     vm_states: tuple[str, ...] | None
-    task_states: Sequence[str | None] | None = _IDLE
+    task_states: Sequence[str | None] | None = IDLE
     values: Mapping[str, Any] = field(default_factory=dict)
     method: str | None = None
+    anywhere: bool = False
 
 
-_RUNNING = ("active", "shutoff", "rescued")
-_ON_DISK = ("active", "shutoff")
+RUNNING = ("active", "shutoff", "rescued")
+ON_DISK = ("active", "shutoff")
 _RESIZED = ("resize_verify",)
 _SOFT = Action(
     name="reboot",
     policy="compute:reboot",
-    vm_states=_RUNNING,
+    vm_states=RUNNING,
     task_states=(None, "resize_verify"),
     values={"vm_state": "active", "task_state": "rebooting"},
     method="reboot_instance",
@@ -60,7 +62,7 @@ REBOOTS = {
     "HARD": Action(
         name="reboot",
         policy="compute:reboot",
-        vm_states=_RUNNING,
+        vm_states=RUNNING,
         task_states=(None, "resize_verify"),
         values={"vm_state": "active", "task_state": "rebooting_hard"},
         method="reboot_instance",
@@ -77,7 +79,7 @@ SET_PASSWORD = Action(
 REBUILD = Action(
     name="rebuild",
     policy="compute:rebuild",
-    vm_states=_ON_DISK,
+    vm_states=ON_DISK,
     task_states=(None, "resize_verify"),
     values={"vm_state": "rebuilding", "task_state": None, "progress": 0},
     method="rebuild_instance",
@@ -85,20 +87,26 @@ REBUILD = Action(
 RESIZE = Action(
     name="resize",
     policy="compute:resize",
-    vm_states=_ON_DISK,
+    vm_states=ON_DISK,
     values={"vm_state": "resizing", "task_state": "resize_prep", "progress": 0},
+)
+MIGRATE = Action(
+    name="migrate",
+    policy="compute:resize",
+    vm_states=ON_DISK,
+    values=RESIZE.values,
 )
 CONFIRM = Action(
     name="confirmResize",
     policy="compute:confirm_resize",
-    vm_states=_ON_DISK,
+    vm_states=ON_DISK,
     task_states=_RESIZED,
     values={"vm_state": "active", "task_state": None},
 )
 REVERT = Action(
     name="revertResize",
     policy="compute:revert_resize",
-    vm_states=_ON_DISK,
+    vm_states=ON_DISK,
     task_states=_RESIZED,
     values={"vm_state": "resizing", "task_state": "resize_reverting"},
 )
@@ -113,12 +121,13 @@ class RebuildSpec:
     """What a server is built anew of.
 
     :ivar image: UUID
+    :ivar admin_password: None leaves it to the image
     :ivar name: None keeps it; metadata and addresses likewise
     :ivar files: path and content (base64)
     """
 
     image: str
-    admin_password: str = field(repr=False)
+    admin_password: str | None = field(default=None, repr=False)
     name: str | None = None
     metadata: Mapping[str, str] | None = None
     files: Sequence[tuple[str, str]] = ()
@@ -160,7 +169,8 @@ class ServerActions:
             row = self.servers.locked(tx, context, text, action.policy)
             check(context, row, action)
             more, extra = prepare(tx, row) if prepare is not None else ({}, {})
-            self.move(tx, row, action, more)
+            begun = {"task_request": context.request_id} if action.values else {}
+            self.move(tx, row, action, {**begun, **more})
             if action.method is not None:
                 message = {**(arguments or {}), **extra}
                 self.outbox.cast(tx, context, f"compute.{row.host}", action.method, instance_uuid=row.uuid, **message)
@@ -178,7 +188,7 @@ class ServerActions:
         if values and not queries.change(
             tx, [row.id], values, vm_states=(row.vm_state,), task_states=(row.task_state,), host=row.host
         ):
-            raise errors.ServerState(action.name, "task_state", row.task_state)
+            raise errors.ServerState(action.name, "task_state", row.task_state, row.uuid)
 
     # -- the actions of the core -----------------------------------------------------------------------
 
@@ -189,9 +199,23 @@ class ServerActions:
         """
         self.act(context, text, REBOOTS[kind], {"reboot_type": kind})
 
-    def set_password(self, context: RequestContext, text: str, password: str) -> None:
-        """Set the administrator's password of a running server."""
-        self.act(context, text, SET_PASSWORD, {"new_pass": password})
+    def set_password(self, context: RequestContext, text: str, password: str, name: str | None = None) -> None:
+        """Set the administrator's password of a running server.
+
+        :param name: a new name with it, or neither
+        """
+
+        def prepare(tx: Transaction, row: Row[Any]) -> Prepared:
+            # The task that a server is at stays: its node would take what was accepted before for done otherwise.
+            busy = row.task_state is not None
+            more = {"task_state": row.task_state, "task_request": row.task_request} if busy else {}
+            told = {"alongside": True} if busy else {}
+            if name is not None:
+                self.servers.policy.check(context, "compute:update", target_of(row))
+                more |= {"display_name": name, "hostname": host_name(name)}
+            return more, told
+
+        self.act(context, text, SET_PASSWORD, {"new_pass": password}, prepare)
 
     def rebuild(self, context: RequestContext, text: str, spec: RebuildSpec) -> None:
         """Build a server anew on the same node, with the same addresses.
@@ -227,9 +251,10 @@ class ServerActions:
 
         self.act(context, text, REBUILD, None, prepare)
 
-    def resize(self, context: RequestContext, text: str, flavorid: str) -> None:
+    def resize(self, context: RequestContext, text: str, flavorid: str, auto_disk_config: bool | None = None) -> None:
         """Give a server another flavor; it waits for a confirmation then.
 
+        :param auto_disk_config: whether its host lays out the disk from now on; None leaves that as it is
         :raises FlavorNotFound: no such flavor
         :raises SameSize: the flavor has the memory that the server has
         :raises InstanceLimitExceeded: cores or memory of the project do not reach
@@ -242,8 +267,9 @@ class ServerActions:
             if flavor.memory_mb == row.memory_mb:
                 raise errors.SameSize
             self._check_growth(tx, row, flavor)
-            self.send_to_scheduler(tx, context, row, flavor)
-            return {}, {}
+            ignored = [] if self.config.allow_resize_to_same_host else [row.host]
+            self._send_to_scheduler(tx, context, row, flavor, ignored)
+            return {} if auto_disk_config is None else {"auto_disk_config": auto_disk_config}, {}
 
         self.act(context, text, RESIZE, None, prepare)
 
@@ -253,12 +279,31 @@ class ServerActions:
         if any(more[name] > 0 and more[name] > left[name] for name in more):
             raise errors.InstanceLimitExceeded
 
-    def send_to_scheduler(self, tx: Transaction, context: RequestContext, row: Row[Any], flavor: Row[Any]) -> None:
-        """Have the scheduler find a server a place for a flavor, another one unless the configuration says otherwise.
+    def migrate(self, context: RequestContext, text: str) -> None:
+        """Move a server to another host, switched off meanwhile; it waits for a confirmation then.
 
         A migration is a resize to the same flavor.
         """
-        ignored = [] if self.config.allow_resize_to_same_host else [row.host]
+
+        def prepare(tx: Transaction, row: Row[Any]) -> Prepared:
+            flavor = flavors.by_number(tx.conn, row.instance_type_id)
+            self._send_to_scheduler(tx, context, row, flavor, [row.host])
+            return {}, {}
+
+        self.act(context, text, MIGRATE, None, prepare)
+
+    def _send_to_scheduler(
+        self,
+        tx: Transaction,
+        context: RequestContext,
+        row: Row[Any],
+        flavor: Row[Any],
+        ignored: Sequence[str | None],
+    ) -> None:
+        """Have the scheduler find a server a place for a flavor.
+
+        :param ignored: hosts that are none
+        """
         self.outbox.cast(
             tx,
             context,
@@ -270,7 +315,7 @@ class ServerActions:
             image=row.image_ref,
             update_db=False,
             request_spec={"instance_type": {"id": flavor.id, "name": flavor.name}, "num_instances": 1},
-            filter_properties={"ignore_hosts": ignored},
+            filter_properties={"ignore_hosts": list(ignored)},
         )
 
     def confirm_resize(self, context: RequestContext, text: str) -> None:
@@ -318,8 +363,8 @@ def check(context: RequestContext, row: Row[Any], action: Action) -> None:
     if row.locked and not context.is_admin:
         raise errors.ServerLocked(action.name)
     if action.vm_states is not None and row.vm_state not in action.vm_states:
-        raise errors.ServerState(action.name, "vm_state", row.vm_state)
+        raise errors.ServerState(action.name, "vm_state", row.vm_state, row.uuid)
     if action.task_states is not None and row.task_state not in action.task_states:
-        raise errors.ServerState(action.name, "task_state", row.task_state)
-    if not row.host:
+        raise errors.ServerState(action.name, "task_state", row.task_state, row.uuid)
+    if not row.host and not action.anywhere:
         raise errors.ServerWithoutHost(action.name)

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Row
+from sqlalchemy.engine import Connection, Row
 from sqlalchemy.exc import IntegrityError
 
 from nova_api import errors, limits
@@ -18,6 +18,7 @@ from nova_api.cloud.launch import Launcher, LaunchSpec, host_name
 from nova_api.cloud.launch_plan import check_metadata
 from nova_api.cloud.policy import Policy
 from nova_api.cloud.quota import Quotas
+from nova_api.cloud.sharers import tell_sharers
 from nova_api.config import Config
 from nova_api.context import RequestContext
 from nova_api.db import instances as queries
@@ -42,6 +43,7 @@ class ServerQuery:
     :ivar all_projects: of everybody; for administrators
     :ivar marker: UUID or number of the last server seen
     :ivar limit: most servers
+    :ivar offset: how many are left out at the beginning
     """
 
     filters: Mapping[str, str] = field(default_factory=dict)
@@ -51,6 +53,7 @@ class ServerQuery:
     all_projects: bool = False
     marker: str | None = None
     limit: int = 1000
+    offset: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,8 @@ class Servers:
             if query.limit == 0:
                 return ServerList(())
             try:
-                return server_lists.find(conn, project, where=where, before=before, limit=query.limit, detail=detail)
+                page = {"before": before, "limit": query.limit, "offset": query.offset}
+                return server_lists.find(conn, project, where=where, detail=detail, **page)
             except sa.exc.DBAPIError as error:
                 refusal = server_filters.refusal_of(error)
                 if refusal is None:
@@ -108,7 +112,12 @@ class Servers:
 
     def _where(self, context: RequestContext, query: ServerQuery) -> Sequence[sa.ColumnElement[bool]] | None:
         """The conditions of a query; None when it has none, which is the list that is asked for most."""
-        made = [server_filters.condition(name, text, admin=context.is_admin) for name, text in query.filters.items()]
+        dropped = () if query.all_projects else server_filters.OF_PROJECTS
+        made = [
+            server_filters.condition(name, text, admin=context.is_admin)
+            for name, text in query.filters.items()
+            if name not in dropped
+        ]
         where = [one for one in made if one is not None]
         if query.vm_states is not None:
             where.append(instances.c.vm_state.in_(list(query.vm_states)))
@@ -185,7 +194,7 @@ class Servers:
             if row.locked and not context.is_admin:
                 raise errors.ServerLocked("delete")
             if row.vm_state not in (_RECLAIMABLE if soft else _DELETABLE):
-                raise errors.ServerState("delete", "vm_state", row.vm_state)
+                raise errors.ServerState("delete", "vm_state", row.vm_state, row.uuid)
             if not row.host:
                 self.end_unplaced(tx, context, row)
             elif soft:
@@ -202,8 +211,10 @@ class Servers:
 
     def end_unplaced(self, tx: Transaction, context: RequestContext, row: Row[Any]) -> None:
         """End a server that no node has."""
-        for volume, host in queries.delete(tx, [row.id]):
+        left = queries.delete(tx, [row.id])
+        for volume, host in left.volumes:
             self.outbox.cast(tx, context, f"volume.{host}", "delete_volume", volume_id=volume)
+        tell_sharers(self.outbox, tx, context, left.sharers)
 
     def _soften(self, tx: Transaction, context: RequestContext, row: Row[Any]) -> None:
         values = {"vm_state": "soft-delete", "task_state": "powering-off", "deleted_at": now(), "progress": 0}
@@ -221,6 +232,18 @@ class Servers:
             raise errors.InstanceNotFound(text)
         self.policy.check(context, action, target_of(row))
         return row
+
+    def row(self, conn: Connection, context: RequestContext, text: str, action: str) -> Row[Any]:
+        """A server that the caller may ask something about.
+
+        :param action: the policy rule
+        :raises InstanceNotFound: it is not the caller's
+        """
+        found = queries.named(conn, context, text)
+        if found is None:
+            raise errors.InstanceNotFound(text)
+        self.policy.check(context, action, target_of(found))
+        return found
 
     # -- metadata --------------------------------------------------------------------------------------
 

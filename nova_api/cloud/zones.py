@@ -4,9 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from nova_api import errors
 from nova_api.config import Config
 from nova_api.db import services
-from nova_api.db.engine import Database
+from nova_api.db.engine import Database, Transaction
+
+
+class ServiceNotFound(errors.NotFound):
+    """:param host: that has no such service; binary is the name of its program."""
+
+    def __init__(self, host: str, binary: str) -> None:
+        super().__init__(f"Could not find binary {binary} on host {host}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +68,19 @@ class Zones:
             )
             for row in rows
         ]
+
+    def set_enabled(self, host: str, binary: str, enabled: bool) -> None:
+        """Take a service out of scheduling, or back.
+
+        :param binary: name of its program, ``nova-compute``
+        :raises ServiceNotFound: the host has none
+        """
+        topics = [one.topic for one in self.services() if (one.host, one.binary) == (host, binary)]
+        if not topics:
+            raise ServiceNotFound(host, binary)
+
+        def work(tx: Transaction) -> None:
+            for topic in topics:
+                services.set_disabled(tx, host, topic, not enabled)
+
+        self.db.write(work)

@@ -18,8 +18,8 @@ UNKNOWN = ["00000000-0000-4000-8000-00000000dead", "4711", "9" * 18, "9" * 400, 
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[ConsoleWorld]:
-    with console_world(tmp_path) as made:
+def world(any_url: str, tmp_path: Path) -> Iterator[ConsoleWorld]:
+    with console_world(tmp_path / "state", sql_connection=any_url) as made:
         yield made
 
 
@@ -122,7 +122,7 @@ def test_a_server_without_a_host_or_with_a_silent_one(world: ConsoleWorld) -> No
         with pytest.raises(NoConsumer):
             act(ALICE, orphan.uuid)
     world.screens.broken = True
-    with pytest.raises(errors.ServiceUnavailable, match="cannot create console now"):
+    with pytest.raises(errors.ServiceUnavailable, match="cannot do it now"):
         world.consoles.create(ALICE, row.uuid)
     assert world.rows(models.consoles) == world.rows(models.console_tokens) == []
 

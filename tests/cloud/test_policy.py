@@ -2,8 +2,11 @@
 
 import json
 import os
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -57,6 +60,56 @@ RULES: dict[str, Any] = {
 def test_rules(tmp_path: Path, action: str, member: bool, admin: bool) -> None:
     policy = make(tmp_path / "p.json", RULES)
     assert (allowed(policy, MEMBER, action), allowed(policy, ADMIN, action)) == (member, admin)
+
+
+def test_nobody_owns_nothing(tmp_path: Path) -> None:
+    policy = make(tmp_path / "p.json", RULES)
+    nobody = RequestContext("alice", None, roles=("sysadmin",))
+    for target in (None, {"project_id": None}, {}):
+        assert not allowed(policy, nobody, "unlisted", target)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    ["a b:%(project_id)s", "project_id:%s", "user_id.x:%(project_id)s", "rule:wrong", "no rule", "nothing:there"],
+)
+def test_a_rule_that_cannot_be_judged_does_not_hold(tmp_path: Path, rule: str) -> None:
+    policy = make(tmp_path / "p.json", {"wrong": [[rule]]})
+    for context in (MEMBER, ADMIN):
+        assert not allowed(policy, context, "wrong")
+        assert not allowed(policy, context, "neither this rule nor the default one is there")
+
+
+class Judge(BaseHTTPRequestHandler):
+    """Answers what its path says, after a look at what it is asked."""
+
+    def do_POST(self) -> None:
+        asked = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+        assert json.loads(asked["target"][0])["project_id"] == "acme"
+        credentials = json.loads(asked["credentials"][0])
+        assert (credentials["user_id"], credentials["read_deleted"]) == ("alice", "no")
+        assert len(credentials["timestamp"]) == len("2012-01-31T23:59:59.000000") and "auth_token" not in credentials
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(self.path.strip("/").encode())
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing."""
+
+
+def test_a_server_is_asked(tmp_path: Path) -> None:
+    server = HTTPServer(("127.0.0.1", 0), Judge)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    rules = {word: [[f"http://127.0.0.1:{server.server_port}/{word}"]] for word in ("True", "False", "true")}
+    policy = make(tmp_path / "p.json", rules)
+    try:
+        assert [allowed(policy, MEMBER, word) for word in rules] == [True, False, False]
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+    assert not allowed(policy, MEMBER, "True")
 
 
 def test_the_target_is_the_object_not_the_caller(tmp_path: Path) -> None:
