@@ -6,10 +6,16 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from nova_api import tally
+
 log = logging.getLogger(__name__)
 
 #: Keys that the in-process counters keep: a flood of invented access keys must not fill the memory.
 MAX_KEYS = 100_000
+
+_TIMEOUT = 1.0  # seconds that memcached may take
+_PAUSE = 5.0  # seconds in which a memcached that has not answered is left alone
+_WARN_SECONDS = 60.0  # between two lines in the log about one outage
 
 
 class Counters(Protocol):
@@ -72,7 +78,11 @@ class LocalCounters:
 class MemcachedCounters:
     """Counters that several processes share.
 
-    With memcached down nobody is locked out and the fact is logged: a cache must not decide who gets in.
+    With every server down nobody is locked out, failures are not counted, and the fact is logged and counted in the
+    metrics: a cache must not decide who gets in. Once it has not answered, it is left alone for a few seconds, so that
+    a server that hangs does not make every request wait.
+
+    Only digits are read: what anybody else has put there under such a key counts as nothing and is overwritten.
 
     :param servers: ``host:port`` of each server
     """
@@ -81,38 +91,81 @@ class MemcachedCounters:
         import memcache
 
         self._client = memcache.Client(
-            list(servers), socket_timeout=1.0, dead_retry=5, pickler=_NoPickles, unpickler=_NoPickles
+            list(servers),
+            socket_timeout=_TIMEOUT,
+            dead_retry=_PAUSE,
+            pickler=_NoPickles,
+            unpickler=_NoPickles,
+            compressor=_no_compression,
+            decompressor=_no_compression,
         )
-        self._warned = 0.0
+        self._away = False
+        self._resume_at = 0.0  # on the monotonic clock
+        self._warned_at = 0.0
 
     def count(self, key: str) -> int:
         """The count of a key; 0 when it has none, or memcached does not answer."""
-        found = self._client.get(key)
-        try:
-            return int(found or 0)
-        except (TypeError, ValueError):
-            return 0
+        return _number(self._ask(self._client.get, key)) or 0
 
     def add(self, key: str, seconds: float) -> int:
-        """Count one more; the first one starts the life of the count."""
+        """Count one more; the first one starts the life of the count.
+
+        :returns: the new count; 0 when memcached does not answer
+        """
         for _ in range(2):  # the count may end between the two commands
-            if self._client.add(key, "1", time=max(1, int(seconds))):
+            if self._ask(self._client.add, key, "1", time=_life(seconds)):
                 return 1
-            raised = self._client.incr(key)
+            raised = _number(self._ask(self._client.incr, key))
             if raised is not None:
-                return int(raised)
-        self._warn()
-        return 0
+                return raised
+        # Something else stands there, or nobody answers.
+        return 1 if self._ask(self._client.set, key, "1", time=_life(seconds)) else 0
 
     def hold(self, key: str, count: int, seconds: float) -> None:
         """Set a count, with a life of its own."""
-        if not self._client.set(key, str(count), time=max(1, int(seconds))):
-            self._warn()
+        self._ask(self._client.set, key, str(count), time=_life(seconds))
 
-    def _warn(self) -> None:
-        if time.monotonic() - self._warned > 60 or not self._warned:
-            self._warned = time.monotonic()
+    def close(self) -> None:
+        """Close the connections of this thread."""
+        self._client.disconnect_all()
+
+    def _ask(self, command: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        """What memcached says; None when it does not, or when that is nothing of ours."""
+        if time.monotonic() < self._resume_at:
+            return None
+        try:
+            answer = command(*arguments, **options)
+        except ValueError:
+            return None
+        self._note(answered=bool(answer) or not all(server.deaduntil for server in self._client.servers))
+        return answer
+
+    def _note(self, *, answered: bool) -> None:
+        if answered:
+            if self._away:
+                self._away = False
+                log.warning("memcached answers again")
+            return
+        now = time.monotonic()
+        self._resume_at = now + _PAUSE
+        tally.count("lockout_store_outages")
+        if not self._away or now - self._warned_at > _WARN_SECONDS:
+            self._away, self._warned_at = True, now
             log.warning("memcached does not answer: failed authentications are not counted")
+
+
+def _life(seconds: float) -> int:
+    # Beyond thirty days memcached takes the number for a date.
+    return max(1, min(int(seconds), 30 * 86_400))
+
+
+def _number(found: object) -> int | None:
+    """A count, if it is one: as text or as what ``incr`` returns."""
+    if isinstance(found, bytes):
+        found = found.decode("latin-1")
+    if isinstance(found, str):
+        return int(found) if found.isascii() and found.isdigit() and len(found) < 20 else None
+    return found if isinstance(found, int) and 0 <= found < 2**64 else None
 
 
 class _NoPickles:
@@ -126,3 +179,7 @@ class _NoPickles:
 
     def load(self) -> object:
         raise TypeError("only texts come from memcached")
+
+
+def _no_compression(_data: bytes) -> bytes:
+    raise ValueError("only texts come from memcached")

@@ -16,7 +16,16 @@ from nova_api.auth.secretbox import SecretBox
 from nova_api.config import Config
 from nova_api.db import identity as queries
 from nova_api.db.engine import Database, Transaction
-from nova_api.db.models import access_keys, auth_tokens, global_roles, memberships, project_roles, projects, users
+from nova_api.db.models import (
+    access_keys,
+    auth_tokens,
+    global_roles,
+    key_pairs,
+    memberships,
+    project_roles,
+    projects,
+    users,
+)
 
 _ALPHABET = string.ascii_letters + string.digits
 
@@ -64,9 +73,7 @@ class Identity:
     def credentials(self, access: str, project: str | None = None) -> Credentials | None:
         """Who is behind an access key.
 
-        Without a project it is the one named like the user, as in 2012.1; where there is none, the only one that the
-        user is a member of, which is what people who paste a plain access key mean.
-
+        :param project: that they want to work in; None: the one named like the user (spec ec2.md 2.5)
         :returns: None when nobody has the key
         """
         with self.db.read() as conn:
@@ -74,8 +81,6 @@ class Identity:
             if key is None:
                 return None
             name = project or key.id
-            if project is None and not queries.project_exists(conn, key.id):
-                name = queries.only_project_of(conn, key.id) or key.id
             rows = queries.rights(conn, key.id, name)
         return self._judge(key, name, rows)
 
@@ -143,20 +148,36 @@ class Identity:
 
         return self.db.write(work)
 
-    def modify_user(self, name: str, *, admin: bool) -> None:
-        """Make a user an administrator, or take it back.
+    def modify_user(
+        self, name: str, *, admin: bool | None = None, access: str | None = None, secret: str | None = None
+    ) -> None:
+        """Make a user an administrator, or take it back; change the user's oldest access key. None leaves it.
 
         :raises UserNotFound: no such user
+        :raises Duplicate: the access key is another one's
         """
 
         def work(tx: Transaction) -> None:
             self._require_user(tx, name)
-            queries.put(tx, users, {"id": name, "is_admin": admin})
+            if admin is not None:
+                queries.put(tx, users, {"id": name, "is_admin": admin})
+            if access is not None or secret is not None:
+                self._change_key(tx, name, access, secret)
 
         self.db.write(work)
 
+    def _change_key(self, tx: Transaction, user: str, access: str | None, secret: str | None) -> None:
+        found = next(iter(queries.keys_of(tx.conn, user)), None)
+        old = None if found is None else found.access_key
+        kept = None if found is None else self.box.open(found.secret)
+        if old is not None:
+            # Whoever has got a token with the key as it was has it no longer.
+            queries.remove(tx, access_keys, access_key=old)
+            queries.remove(tx, auth_tokens, user_id=user)
+        self._new_key(tx, user, access or old, secret or kept)
+
     def delete_user(self, name: str) -> None:
-        """End a user with keys, roles and memberships.
+        """End a user with access keys, key pairs, roles and memberships.
 
         :raises UserNotFound: no such user
         """
@@ -164,8 +185,30 @@ class Identity:
         def work(tx: Transaction) -> None:
             if not queries.remove(tx, users, id=name):
                 raise errors.UserNotFound(name)
+            queries.remove(tx, key_pairs, user_id=name)
 
         self.db.write(work)
+
+    def user(self, name: str) -> Row[Any]:
+        """One user.
+
+        :raises UserNotFound: no such user
+        """
+        with self.db.read() as conn:
+            found = queries.user(conn, name)
+        if found is None:
+            raise errors.UserNotFound(name)
+        return found
+
+    def first_keys(self) -> dict[str, tuple[str, str]]:
+        """The oldest access key of every user that has one, with its secret."""
+        with self.db.read() as conn:
+            rows = queries.all_rows(conn, access_keys)
+        found: dict[str, tuple[str, str]] = {}
+        for row in sorted(rows, key=lambda row: (row.created_at, row.access_key)):
+            if row.user_id not in found:
+                found[row.user_id] = (row.access_key, self.box.open(row.secret))
+        return found
 
     def list_users(self) -> Sequence[Row[Any]]:
         """All users."""
@@ -185,6 +228,39 @@ class Identity:
                 raise errors.Duplicate(f"Project {name} exists already.")
             queries.put(tx, projects, {"id": name, "project_manager": manager, "description": description})
             queries.put(tx, memberships, {"user_id": manager, "project_id": name})
+
+        self.db.write(work)
+
+    def project(self, name: str) -> Row[Any]:
+        """One project.
+
+        :raises ProjectNotFound: no such project
+        """
+        with self.db.read() as conn:
+            found = queries.project(conn, name)
+        if found is None:
+            raise errors.ProjectNotFound(name)
+        return found
+
+    def put_project(self, name: str, manager: str | None, description: str | None) -> None:
+        """A new project, described by its name if nothing else is said, or another manager or description of one that
+        exists; None leaves it.
+
+        :raises UserNotFound: no such manager
+        :raises InvalidParameterValue: a new project without a manager
+        """
+
+        def work(tx: Transaction) -> None:
+            known = queries.project(tx.conn, name)
+            if known is None and manager is None:
+                raise errors.InvalidParameterValue("A new project needs a manager.")
+            if manager is not None:
+                self._require_user(tx, manager)
+            unsaid = name if known is None else None
+            given = {"project_manager": manager, "description": unsaid if description is None else description}
+            queries.put(tx, projects, {"id": name, **{key: one for key, one in given.items() if one is not None}})
+            if manager is not None:
+                queries.put(tx, memberships, {"user_id": manager, "project_id": name})
 
         self.db.write(work)
 

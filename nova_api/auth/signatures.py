@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 _DIGESTS = {"HmacSHA256": "sha256", "HmacSHA1": "sha1"}
-_TOKENS = frozenset({"SecurityToken", "X-Amz-Security-Token"})
+_SESSION = "X-Amz-Security-Token"
 
 
 def parse_claim(request: SignedRequest, policy: SignaturePolicy) -> Claim:
@@ -56,7 +56,7 @@ def parse_claim(request: SignedRequest, policy: SignaturePolicy) -> Claim:
         if name in params:
             raise errors.InvalidParameterCombination(f"The parameter {name[:80]} is given twice.")
         params[name] = value
-    if "x-amz-security-token" in request.headers or not params.keys().isdisjoint(_TOKENS):
+    if _SESSION in params or _SESSION.lower() in request.headers:
         raise errors.InvalidClientToken("Session tokens are not supported.")
     authorization = request.headers.get("authorization", "")
     if authorization.startswith("AWS4-"):
