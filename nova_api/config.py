@@ -5,9 +5,10 @@ Names are those of 2012.1 (spec ec2.md 7) where it had the option. A file is rea
 """
 
 import dataclasses
+import math
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
@@ -20,7 +21,15 @@ if TYPE_CHECKING:
 Strings = tuple[str, ...]
 
 
-def option(default: Any, text: str, *, unit: str = "", choices: Iterable[str] = (), least: float | None = None) -> Any:
+def option(
+    default: Any,
+    text: str,
+    *,
+    unit: str = "",
+    choices: Iterable[str] = (),
+    least: float | None = None,
+    most: float | None = None,
+) -> Any:
     """A field of :class:`Config`.
 
     :param default: its value when nobody sets it
@@ -28,8 +37,10 @@ def option(default: Any, text: str, *, unit: str = "", choices: Iterable[str] = 
     :param unit: unit of a number
     :param choices: the only values allowed
     :param least: smallest value allowed
+    :param most: greatest one
     """
-    return field(default=default, metadata={"help": text, "unit": unit, "choices": tuple(choices), "least": least})
+    about = {"help": text, "unit": unit, "choices": tuple(choices), "least": least, "most": most}
+    return field(default=default, metadata=about)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +61,17 @@ class Config:
     )
     log_file: str = option("", "log file; empty: nova-api.log in state_path; '-': standard error")
     log_level: str = option("INFO", "least level that is logged", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
+    log_format: str = option(
+        "text", "form of the log: lines for people, or one JSON object a line", choices=("text", "json")
+    )
+    slow_query_seconds: float = option(
+        1.0, "statements of the datastore that take this long are logged; 0: none", unit="seconds", least=0
+    )
     my_ip: str = option("127.0.0.1", "address that is advertised to clients")
     host: str = option("node1", "name of this node in the services table and in topics")
 
     # -- doors
-    enabled_apis: Strings = option(("ec2", "osapi_compute", "metadata"), "doors that nova-api opens")
+    enabled_apis: Strings = option(("ec2", "osapi_compute", "osapi_volume", "metadata"), "doors that nova-api opens")
     api_paste_config: str = option("", "Paste file; empty: the shipped api-paste.ini")
     auth_strategy: str = option(
         "local",
@@ -64,15 +81,35 @@ class Config:
     allow_insecure_noauth: bool = option(False, "let noauth listen on an address other than loopback")
     api_rate_limit: bool = option(False, "false chooses the pipeline <strategy>_nolimit where the Paste file has one")
     ec2_listen: str = option("127.0.0.1", "address the EC2 API listens on")
-    ec2_listen_port: int = option(8773, "port of the EC2 API; 0: any free one", least=0)
+    ec2_listen_port: int = option(8773, "port of the EC2 API; 0: any free one", least=0, most=65535)
     osapi_compute_listen: str = option("127.0.0.1", "address the OpenStack Compute API listens on")
-    osapi_compute_listen_port: int = option(8774, "port of the OpenStack Compute API; 0: any free one", least=0)
+    osapi_compute_listen_port: int = option(
+        8774, "port of the OpenStack Compute API; 0: any free one", least=0, most=65535
+    )
     metadata_listen: str = option("127.0.0.1", "address the metadata service listens on")
-    metadata_listen_port: int = option(8775, "port of the metadata service; 0: any free one", least=0)
+    metadata_listen_port: int = option(8775, "port of the metadata service; 0: any free one", least=0, most=65535)
     osapi_volume_listen: str = option("127.0.0.1", "address the OpenStack Volume API listens on")
-    osapi_volume_listen_port: int = option(8776, "port of the OpenStack Volume API; 0: any free one", least=0)
+    osapi_volume_listen_port: int = option(
+        8776, "port of the OpenStack Volume API; 0: any free one", least=0, most=65535
+    )
+    workers: int = option(1, "processes of nova-api that answer requests; more than one need amqp://", least=1)
     max_connections: int = option(1000, "connections one door serves at a time", least=1)
-    graceful_shutdown_timeout: float = option(30.0, "how long a stop waits for requests in hand", unit="seconds")
+    graceful_shutdown_timeout: float = option(
+        30.0, "how long a stop waits for requests in hand", unit="seconds", least=0
+    )
+
+    # -- operations
+    metrics_listen: str = option("127.0.0.1", "address that the metrics for Prometheus are read at")
+    metrics_port: int = option(
+        -1,
+        "port of the metrics, or the next free one: every process has its own; 0: any free one; -1: no metrics",
+        least=-1,
+        most=65535,
+    )
+    ready_needs_broker: bool = option(
+        False,
+        "/healthcheck/ready says 503 without the message broker; else requests are taken and their messages wait",
+    )
 
     # -- EC2
     ec2_scheme: str = option("http", "scheme of the advertised EC2 endpoint", choices=("http", "https"))
@@ -98,8 +135,18 @@ class Config:
         (), "memcached servers (host:port) that hold the counts; empty: in this process"
     )
     keystone_ec2_url: str = option("http://localhost:5000/v2.0/ec2tokens", "where Keystone checks EC2 signatures")
-    keystone_timeout: float = option(10.0, "how long Keystone may take", unit="seconds")
+    keystone_timeout: float = option(10.0, "how long Keystone may take", unit="seconds", least=0.1)
     keystone_ca_file: str = option("", "certificates that Keystone's is checked against; empty: the system's")
+    keystone_auth_url: str = option(
+        "", "root of Keystone's API v3, http://localhost:5000/v3; empty: beside keystone_ec2_url"
+    )
+    keystone_user: str = option(
+        "", "user that nova_api is to Keystone, which asks for the role service; empty: no token is sent, as in 2012"
+    )
+    keystone_password: str = option("", "password of that user")
+    keystone_project: str = option("service", "project of that user")
+    keystone_user_domain: str = option("default", "id of the domain of that user")
+    keystone_project_domain: str = option("default", "id of the domain of that project")
     use_forwarded_for: bool = option(False, "take the caller's address from X-Forwarded-For of trusted proxies")
     trusted_proxies: Strings = option(("127.0.0.1", "::1"), "addresses or networks whose X-Forwarded-For counts")
     allowed_roles: Strings = option(
@@ -148,7 +195,13 @@ class Config:
     network_size_limit: int = option(65536, "largest network nova-manage makes", unit="addresses", least=4)
     reclaim_instance_interval: int = option(0, "how long deleted servers can be restored", unit="seconds", least=0)
     service_down_time: int = option(60, "silence after which a service counts as down", unit="seconds", least=1)
-    report_interval: float = option(10.0, "how often a node reports", unit="seconds")
+    backup_schedule_interval: float = option(
+        60.0,
+        "how often schedulers look for backups that are due, well below the two hours of a window; 0: never",
+        unit="seconds",
+        least=0,
+    )
+    report_interval: float = option(10.0, "how often a node reports", unit="seconds", least=0.01)
 
     # -- quotas (-1: unlimited)
     quota_instances: int = option(10, "instances of a project", least=-1)
@@ -162,6 +215,8 @@ class Config:
     quota_security_group_rules: int = option(100, "rules of a security group", least=-1)
     quota_key_pairs: int = option(100, "key pairs of a user", least=-1)
     quota_metadata_items: int = option(128, "metadata items of a server", least=-1)
+    quota_shared_ip_groups: int = option(50, "shared IP groups of a project", least=-1)
+    quota_shared_ip_group_members: int = option(25, "servers of a shared IP group", least=-1)
     quota_max_injected_files: int = option(5, "files put into a new server", least=-1)
     quota_max_injected_file_content_bytes: int = option(10 * 1024, "size of such a file", unit="bytes", least=-1)
     quota_max_injected_file_path_bytes: int = option(255, "length of its path", unit="bytes", least=-1)
@@ -170,7 +225,7 @@ class Config:
     rpc_transport: str = option(
         "memory://", "memory:// (nodes in this process) or amqp://user:password@host:port/vhost"
     )
-    rpc_response_timeout: float = option(60.0, "how long a call to a node may take", unit="seconds")
+    rpc_response_timeout: float = option(60.0, "how long a call to a node may take", unit="seconds", least=0.1)
     control_exchange: str = option("nova", "AMQP exchange")
     rabbit_durable_queues: bool = option(True, "queues and exchange survive a restart of the broker")
     embedded_nodes: bool = option(True, "run scheduler, compute, network, volume, cert and console inside nova-api")
@@ -280,9 +335,9 @@ def options() -> "list[cfg.Opt]":
         if hint is bool:
             kind = types.Boolean()
         elif hint is int:
-            kind = types.Integer(min=meta["least"])
+            kind = types.Integer(min=meta["least"], max=meta["most"])
         elif hint is float:
-            kind = types.Float(min=meta["least"])
+            kind = _finite(types.Float(min=meta["least"], max=meta["most"]))
         elif hint is str:
             kind = types.String(choices=meta["choices"] or None)
         else:
@@ -290,6 +345,18 @@ def options() -> "list[cfg.Opt]":
         default = list(f.default) if isinstance(f.default, tuple) else f.default
         made.append(cfg.Opt(f.name, type=kind, default=default, help=help_text(f)))
     return made
+
+
+def _finite(number: Callable[[str], Any]) -> Callable[[str], float]:
+    """A kind of number without those that are endless or none: nothing can be waited for that long."""
+
+    def convert(text: str) -> float:
+        value = float(number(text))
+        if not math.isfinite(value):
+            raise ValueError("Should be a finite number")
+        return value
+
+    return convert
 
 
 def help_text(f: "dataclasses.Field[Any]") -> str:

@@ -1,9 +1,11 @@
 """The four base types of every door -- Request, Application, Middleware, Router -- and the Paste factories.
 
 On the way of a request a middleware is plain WSGI: it calls ``self.application(environ, start_response)`` and does not
-rebuild the answer. Those that look at a request with webob override :meth:`Middleware.process_request`.
+rebuild the answer. Those that look at a request with webob override :meth:`Middleware.process_request`, and those that
+filter answers :meth:`Middleware.process_response`.
 """
 
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Self
@@ -20,6 +22,15 @@ Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 WsgiApplication = Callable[[Environ, StartResponse], Iterable[bytes]]
 
+#: In the environ: what a door found to be asked for, out of its own table of names and never the client's text.
+ACTION = "nova.action"
+#: What was asked for before a door has found out, or when there is no such thing.
+UNKNOWN_ACTION = "unknown"
+#: In the environ: a layer has written the log line of this request.
+LOGGED = "nova.logged"
+
+_SLASHES = re.compile("//+")
+
 #: The old name of an authentication strategy.
 _STRATEGY_ALIASES = {"local": ("local", "deprecated"), "deprecated": ("deprecated", "local")}
 
@@ -33,6 +44,7 @@ def read_body(environ: Environ) -> bytes:
     """The body of a request, with or without its length said beforehand.
 
     :raises RequestTooLarge: beyond ``MAX_BODY_BYTES``
+    :raises LengthRequired: it is chunked, and the server does not say where it ends
     :raises InvalidParameterValue: ``Content-Length`` is no number
     :raises MalformedQueryString: it ended early, or is not framed as it should be
     """
@@ -40,6 +52,8 @@ def read_body(environ: Environ) -> bytes:
     chunked = "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower()
     if not length and not chunked:
         return b""
+    if not length and not environ.get("wsgi.input_terminated"):
+        raise errors.LengthRequired("The server takes no chunked body: send Content-Length.")
     if length and not (length.isascii() and length.isdigit() and len(length) < 19):
         raise errors.InvalidParameterValue("Content-Length is no number.")
     if length and int(length) > limits.MAX_BODY_BYTES:
@@ -47,7 +61,7 @@ def read_body(environ: Environ) -> bytes:
     wanted = int(length) if length else limits.MAX_BODY_BYTES + 1
     try:
         body = _read_exactly(environ["wsgi.input"], wanted)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # each server has classes of its own for a body that is framed wrongly or ends early
         raise errors.MalformedQueryString("The request body could not be read.") from error
     if len(body) > limits.MAX_BODY_BYTES:
         raise errors.RequestTooLarge(f"A request body has at most {limits.MAX_BODY_BYTES} bytes.")
@@ -116,9 +130,16 @@ class Middleware(Application):
         """An answer of this layer's own, or None to pass the request on."""
         return None
 
+    def process_response(self, response: webob.Response) -> webob.Response:
+        """What is answered in place of the answer from below; that is rebuilt for layers only that override this."""
+        return response
+
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        answer = self.process_request(Request(environ))
-        return (answer or self.application)(environ, start_response)
+        request = Request(environ)
+        answer: WsgiApplication = self.process_request(request) or self.application
+        if answer is self.application and type(self).process_response is not Middleware.process_response:
+            answer = self.process_response(request.get_response(self.application))
+        return answer(environ, start_response)
 
 
 class Debug(Middleware):
@@ -198,6 +219,8 @@ def pipeline_factory(loader: Any, global_config: Mapping[str, str], **local_conf
 class UrlMap:
     """Applications by path prefix; the longest prefix wins, whole path segments only.
 
+    Slashes that follow each other count as one, as in Paste's map, which 2012.1 used.
+
     :param applications: by prefix, ``/services/Cloud`` for example
     """
 
@@ -206,7 +229,7 @@ class UrlMap:
         self.applications = [("" if prefix == "/" else prefix.rstrip("/"), app) for prefix, app in by_length]
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        path = environ.get("PATH_INFO", "")
+        path = _SLASHES.sub("/", environ.get("PATH_INFO", ""))
         for prefix, application in self.applications:
             if path == prefix or path.startswith(f"{prefix}/"):
                 environ["SCRIPT_NAME"] = environ.get("SCRIPT_NAME", "") + prefix

@@ -1,4 +1,9 @@
-"""``nova-api``: every door and, unless told otherwise, every node in one process."""
+"""``nova-api``: every door and, unless told otherwise, every node, in one process or several.
+
+With one worker everything is in this process. With more, this process binds the sockets and forks: workers share the
+sockets, and one more child has the nodes. SIGHUP reads configuration, Paste file and policy anew: several workers are
+exchanged one for one, a single process finishes what it has and starts anew in its place, with its sockets open.
+"""
 
 from nova_api import server  # first: it makes sockets and threads cooperative before others make any
 
@@ -14,53 +19,31 @@ import signal  # noqa: E402
 import sys  # noqa: E402
 import threading  # noqa: E402
 from collections.abc import Sequence  # noqa: E402
-from dataclasses import dataclass  # noqa: E402
+from functools import partial  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
-from paste.deploy import loadapp  # noqa: E402
-
-from nova_api import runtime as runtimes  # noqa: E402
-from nova_api.cloud import bootstrap  # noqa: E402
-from nova_api.cmd import startup  # noqa: E402
+from nova_api.cmd import serving, startup  # noqa: E402
+from nova_api.cmd.prefork import Role, Supervisor  # noqa: E402
+from nova_api.cmd.serving import DOORS  # noqa: E402
 from nova_api.config import Config  # noqa: E402
 from nova_api.errors import ApiError, ConfigError  # noqa: E402
-from nova_api.nodes import service as nodes  # noqa: E402
-from nova_api.runtime import Runtime  # noqa: E402
 
 log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True, slots=True)
-class DoorPlan:
-    """A door that this release has.
-
-    :ivar host_option: option of the address, port_option of the port
-    :ivar paste_name: the application's name in the Paste file
-    """
-
-    name: str
-    paste_name: str
-    host_option: str
-    port_option: str
-
-
-DOORS = {
-    "ec2": DoorPlan("ec2", "ec2", "ec2_listen", "ec2_listen_port"),
-    "osapi_compute": DoorPlan("osapi_compute", "osapi_compute", "osapi_compute_listen", "osapi_compute_listen_port"),
-    "metadata": DoorPlan("metadata", "metadata", "metadata_listen", "metadata_listen_port"),
-}
+#: Environment variable that hands the listening sockets on when nova-api starts anew in its own process.
+_SOCKETS = "NOVA_API_SOCKETS"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run until SIGTERM or SIGINT.
+    """Run until SIGTERM or SIGINT; a second one ends everything at once.
 
     :returns: 0 after a clean stop, 2 when the configuration, the state folder or a port cannot be used
     """
     args = _parser().parse_args(argv)
     try:
         config = _config(args)
-        return _run(config, args.bootstrap)
+        return _run(args, config)
     except (ConfigError, ApiError) as error:
         print(f"nova-api: {error}", file=sys.stderr)
         return 2
@@ -70,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="nova-api", description="A cloud that speaks EC2 and OpenStack.")
     startup.add_options(parser)
     parser.add_argument("--bootstrap", metavar="FILE", help="users, projects, images, ... to load (JSON)")
+    parser.add_argument("--workers", metavar="N", type=_count, help="processes that answer requests (default 1)")
     parser.add_argument("--host", metavar="ADDRESS", help="address that every door listens on (default 127.0.0.1)")
     for switch in ("ec2", "openstack", "metadata", "volume"):
         parser.add_argument(f"--{switch}-port", metavar="PORT", type=_port, help="0 takes a free one")
@@ -77,10 +61,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _port(text: str) -> int:
-    number = int(text)
-    if not 0 <= number <= 65535:
-        raise argparse.ArgumentTypeError("a port is a number up to 65535")
-    return number
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"a port is a number up to 65535, not {text!r}")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"a number from 1 on, not {text!r}")
+    return int(text)
 
 
 def _config(args: argparse.Namespace) -> Config:
@@ -90,6 +79,7 @@ def _config(args: argparse.Namespace) -> Config:
     config = startup.load_config(
         args,
         **listen,
+        workers=args.workers,
         my_ip=advertised,
         ec2_listen_port=args.ec2_port,
         osapi_compute_listen_port=args.openstack_port,
@@ -106,6 +96,8 @@ def _is_wildcard(host: str) -> bool:
 
 def _check_doors(config: Config) -> None:
     unknown = [name for name in config.enabled_apis if name not in DOORS]
+    if not config.enabled_apis:
+        raise ConfigError(f"enabled_apis names no door (there are: {', '.join(DOORS)})")
     if unknown:
         raise ConfigError(f"enabled_apis: no door is called {unknown[0]!r} (there are: {', '.join(DOORS)})")
     if config.auth_strategy == "noauth" and not config.allow_insecure_noauth:
@@ -125,36 +117,148 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _run(config: Config, bootstrap_file: str | None) -> int:
-    document = _read_bootstrap(bootstrap_file)
-    signals = server.Signals(signal.SIGTERM, signal.SIGINT)
+def _run(args: argparse.Namespace, config: Config) -> int:
+    document = _read_bootstrap(args.bootstrap)
+    if config.workers > 1:
+        _check_workers(config)
     config.prepare_state()
-    place = startup.start_log(config, "nova-api.log")
-    listeners = server.Server(config.max_connections)
-    for name in config.enabled_apis:
-        plan = DOORS[name]
-        listeners.bind(name, getattr(config, plan.host_option), getattr(config, plan.port_option))
-    endpoints = _endpoints(config, listeners.ports)
-    runtime = runtimes.build(_with_ports(config, listeners.ports))
-    runtimes.install(runtime)
-    if document is None:
-        bootstrap.first_start(runtime.db, runtime.config)
-    else:
-        bootstrap.bootstrap(runtime.db, runtime.config, document)
-    for name in config.enabled_apis:
-        listeners.serve(name, _load(config, DOORS[name].paste_name))
-    running = nodes.start_all(runtime) if config.embedded_nodes else []
-    runtime.outbox.start()
-    _write_cloud(runtime, endpoints)
-    _greet(runtime, endpoints, place)
-    threading.Thread(target=runtime.policy.warm, name="warm-up", daemon=True).start()
-    number = signals.wait()
-    log.info("stopping on %s", signal.Signals(number).name)
-    listeners.stop(config.graceful_shutdown_timeout)
-    nodes.stop_all(running, config.graceful_shutdown_timeout)
-    runtime.close()
+    place = startup.start_log(config, serving.LOG)
+    listeners = server.Server(config.max_connections, _inherited())
+    if config.workers == 1:
+        return _alone(args, config, listeners, document, place)
+    _warn_workers(config)
+    config = serving.bind(config, listeners)
+
+    def again() -> tuple[list[Role], float]:
+        now = serving.with_doors(_config(args), listeners)
+        _check_workers(now)
+        _warn_workers(now)
+        return _roles(now, listeners), now.graceful_shutdown_timeout
+
+    parent = Supervisor(_roles(config, listeners), config.graceful_shutdown_timeout, again)
+    prepare = partial(serving.prepare, document=document)
+    status = parent.once(partial(serving.once, config, prepare))
+    if status == 0:
+        announce = partial(serving.announce, log_place=place)
+        status = parent.run(lambda: parent.once(partial(serving.once, config, announce)))
     print("nova-api: stopped", flush=True)
+    return status
+
+
+def _check_workers(config: Config) -> None:
+    """Refuse what several processes cannot share.
+
+    :raises ConfigError: messages that stay in their process
+    """
+    if config.rpc_transport.startswith("memory:"):
+        raise ConfigError(
+            f"workers={config.workers}: the messages of rpc_transport=memory:// do not leave their process;"
+            " several workers need amqp://"
+        )
+
+
+def _warn_workers(config: Config) -> None:
+    """Tell what several processes do not share."""
+    if config.workers > 1 and not config.lockout_memcached_servers:
+        log.warning(
+            "each of %d workers counts failed logins for itself: a key has up to %d tries before every worker has"
+            " locked it; lockout_memcached_servers makes it one count",
+            config.workers,
+            config.workers * config.lockout_attempts,
+        )
+    if config.workers > 1 and config.api_rate_limit:
+        log.warning("each of %d workers limits the rate of requests for itself", config.workers)
+
+
+def _roles(config: Config, listeners: server.Server) -> list[Role]:
+    """The workers, and a process for the nodes if they are to be here: there is one of each on a host."""
+    worker = dataclasses.replace(config, embedded_nodes=False)
+    roles = [Role(f"worker {n}", partial(serving.work, worker, listeners)) for n in range(1, config.workers + 1)]
+    if config.embedded_nodes:
+        roles.append(Role("nodes", partial(serving.work, config, None), alone=True))
+    return roles
+
+
+def _alone(
+    args: argparse.Namespace,
+    config: Config,
+    listeners: server.Server,
+    document: dict[str, Any] | None,
+    place: str,
+) -> int:
+    """Everything in this process."""
+    held = startup.hold_state(config) if config.rpc_transport.startswith("memory:") else None
+    terminal, signals = server.Terminal(), server.Signals(signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    config = serving.bind(config, listeners)
+    process = serving.Process(config)
+    serving.prepare(process.runtime, document)
+    process.open_doors(listeners)
+    if config.embedded_nodes:
+        process.start_nodes()
+    process.go()
+    serving.announce(process.runtime, place)
+    number = signals.wait()
+    while number == signal.SIGHUP and not terminal.is_gone() and not _may_start_anew(args):
+        number = signals.wait()
+    anew = number == signal.SIGHUP and not terminal.is_gone()
+    log.info("stopping on %s", serving.said(number))
+    if anew:
+        kept, ending = listeners.descriptors(), _heed(signals)
+        process.stop()
+        if not ending.is_set() and signals.keep() in (None, signal.SIGHUP):
+            _start_anew(kept)
+    else:
+        signals.release()
+        process.stop()
+    print("nova-api: stopped", flush=True)
+    if held is not None:
+        held.close()
     server.exit_now(0)
+
+
+def _heed(signals: server.Signals) -> threading.Event:
+    """Let nothing but a signal to end disturb the stop before a new start: what it stops for is read after it.
+
+    :returns: set once it is to end; the next signal ends it at once
+    """
+    ending = threading.Event()
+
+    def heed() -> None:
+        while signals.wait() == signal.SIGHUP:
+            log.info("it starts anew already")
+        signals.release()
+        ending.set()
+
+    threading.Thread(target=heed, name="signals", daemon=True).start()
+    return ending
+
+
+def _may_start_anew(args: argparse.Namespace) -> bool:
+    """Whether the configuration, read anew, holds as far as can be told without starting."""
+    try:
+        config = _config(args)
+        if config.workers > 1:
+            _check_workers(config)
+        serving.check(config)
+    except ConfigError as error:
+        log.error("nothing is reloaded: %s", error)
+        return False
+    return True
+
+
+def _start_anew(kept: dict[str, int]) -> None:
+    """The same program again in this process; connections wait at the sockets meanwhile.
+
+    :param kept: descriptors of the sockets by door
+    """
+    os.environ[_SOCKETS] = json.dumps(kept)
+    logging.shutdown()
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 -- ourselves
+
+
+def _inherited() -> dict[str, int]:
+    return {str(name): int(fd) for name, fd in json.loads(os.environ.pop(_SOCKETS, "{}")).items()}
 
 
 def _read_bootstrap(path: str | None) -> dict[str, Any] | None:
@@ -167,85 +271,6 @@ def _read_bootstrap(path: str | None) -> dict[str, Any] | None:
     if not isinstance(document, dict):
         raise ConfigError(f"bootstrap file {path}: expected a JSON object")
     return document
-
-
-def _with_ports(config: Config, ports: dict[str, int]) -> Config:
-    """The configuration with the ports that were really taken, where 0 asked for any."""
-    taken: dict[str, Any] = {DOORS[name].port_option: port for name, port in ports.items()}
-    return dataclasses.replace(config, **taken)
-
-
-def _load(config: Config, name: str) -> Any:
-    try:
-        return loadapp(f"config:{Path(config.paste_path).absolute()}", name=name)
-    except (LookupError, OSError, ValueError, ImportError) as error:
-        raise ConfigError(f"{config.paste_path}: {error}") from error
-
-
-def _endpoints(config: Config, ports: dict[str, int]) -> dict[str, str]:
-    """Addresses as clients use them, by the names of cloud.json."""
-    host = f"[{config.my_ip}]" if ":" in config.my_ip else config.my_ip
-    paths = {
-        "ec2": {"ec2": config.ec2_path},
-        "osapi_compute": {"compute_v1.1": "/v1.1", "compute_v2": "/v2"},
-        "metadata": {"metadata": ""},
-    }
-    made = {name: f"http://{host}:{port}{path}" for door, port in ports.items() for name, path in paths[door].items()}
-    # Images carry an 'alternate' link to the image service of 2012.1; nothing listens there.
-    made["glance"] = f"http://{host}:9292"
-    return made
-
-
-def _write_cloud(runtime: Runtime, endpoints: dict[str, str]) -> None:
-    """Write ``cloud.json``; it holds secrets, so nobody else may read it."""
-    target = Path(runtime.config.in_state("cloud.json"))
-    draft = target.with_suffix(".tmp")
-    text = json.dumps(bootstrap.describe(runtime.db, runtime.config, endpoints), indent=1, sort_keys=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        os.fchmod(stream.fileno(), 0o600)
-        stream.write(text + "\n")
-    os.replace(draft, target)
-
-
-def _greet(runtime: Runtime, endpoints: dict[str, str], log_place: str) -> None:
-    lines = ["nova-api is up.", ""]
-    lines += [f"  {name:<10} {url}" for name, url in sorted(endpoints.items()) if name != "glance"]
-    user = bootstrap.default_user(runtime.db, runtime.config)
-    if user is not None:
-        access, url = f"{user.access}:{user.project}", endpoints.get("ec2", "")
-        lines += ["", f"  user {user.name}, project {user.project}", f"  access key  {access}"]
-        lines += [f"  secret key  {user.secret}", ""]
-        lines += _examples(url, access, user.secret, runtime.config.region_name)
-        if "compute_v1.1" in endpoints:
-            lines += _openstack_examples(endpoints["compute_v1.1"], user.name, user.access, user.project)
-    lines += ["", f"  state  {Path(runtime.config.state_path).absolute()}", f"  log    {log_place}"]
-    lines += ["", "Ctrl-C stops it; started again on the same state it goes on where it was."]
-    print("\n".join(lines), flush=True)
-
-
-def _examples(url: str, access: str, secret: str, region: str) -> list[str]:
-    return [
-        "  aws-cli:",
-        f"    AWS_ACCESS_KEY_ID='{access}' AWS_SECRET_ACCESS_KEY='{secret}' AWS_DEFAULT_REGION={region} \\",
-        f"      aws --endpoint-url {url} ec2 describe-images",
-        "  boto3:",
-        "    python3 -c \"import boto3; ec2 = boto3.client('ec2', endpoint_url='" + url + "', "
-        f"region_name='{region}', aws_access_key_id='{access}', aws_secret_access_key='{secret}'); "
-        "print([i['ImageId'] for i in ec2.describe_images()['Images']])\"",
-        "  euca2ools:",
-        f"    EC2_URL={url} EC2_ACCESS_KEY='{access}' EC2_SECRET_KEY='{secret}' euca-describe-images",
-    ]
-
-
-def _openstack_examples(url: str, user: str, key: str, project: str) -> list[str]:
-    """The OpenStack door: the key of a user is the user's access key, without a project."""
-    return [
-        "  OpenStack, with curl:",
-        f"    TOKEN=$(curl -si -H 'X-Auth-User: {user}' -H 'X-Auth-Key: {key}' {url}/ | tr -d '\\r' "
-        "| sed -n 's/^X-Auth-Token: //p')",
-        f'    curl -s -H "X-Auth-Token: $TOKEN" {url}/{project}/servers/detail',
-    ]
 
 
 if __name__ == "__main__":

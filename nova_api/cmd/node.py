@@ -3,9 +3,9 @@
 import argparse
 import dataclasses
 import logging
+import os
 import signal
 import sys
-import threading
 from collections.abc import Sequence
 
 from nova_api import runtime as runtimes
@@ -16,9 +16,11 @@ from nova_api.nodes import service
 
 log = logging.getLogger(__name__)
 
+_ENDING = (signal.SIGTERM, signal.SIGINT)
+
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run until SIGTERM or SIGINT.
+    """Run until SIGTERM or SIGINT; a second one ends it at once.
 
     :returns: 0 after a clean stop, 1 when something in hand was not finished in time (it is delivered
         again), 2 when the configuration, the datastore or a driver cannot be used
@@ -51,21 +53,45 @@ def _run(config: Config, topics: list[str]) -> int:
             "rpc_transport=memory:// ends at the process: a node of its own needs amqp://"
             " (nova-api runs nodes by itself)"
         )
+    if not topics or not config.host:
+        raise ConfigError("a node needs a name, and something to be (--host, --topics)")
     config.prepare_state()
     place = startup.start_log(config, f"nova-node-{config.host}.log")
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    told = _listen()
     runtime = runtimes.build(dataclasses.replace(config, embedded_nodes=False))
+    startup.start_metrics(runtime)
     running = service.start_all(runtime, topics)
     runtime.outbox.start()
     print(f"nova-node: {config.host} is up as {', '.join(topics)}; log: {place}", flush=True)
-    stop.wait()
+    _wait(told)
     log.info("stopping")
+    for number in _ENDING:  # a second one ends the process: what it holds is delivered again
+        signal.signal(number, signal.SIG_DFL)
     finished = service.stop_all(running, config.graceful_shutdown_timeout)
     runtime.close()
     print("nova-node: stopped", flush=True)
     return 0 if finished else 1
+
+
+def _listen() -> int:
+    """Take note of the signals that end this process.
+
+    The system may hand a signal to any thread (after SIGSTOP it does), and Python leaves it to the main thread, once
+    that wakes up. A lock would not wake it: the descriptor does.
+
+    :returns: what :func:`_wait` takes
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    for number in _ENDING:
+        signal.signal(number, lambda *_: None)
+    return reader
+
+
+def _wait(told: int) -> None:
+    while not set(_ENDING).intersection(os.read(told, 64)):
+        pass
 
 
 if __name__ == "__main__":

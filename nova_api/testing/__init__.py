@@ -61,6 +61,7 @@ class Cloud:
         """A WSGI application of the Paste file: ``ec2`` or ``metadata``."""
         if name not in self._apps:
             path = Path(self.runtime.config.paste_path).absolute()
+            runtimes.install(self.runtime)  # of several clouds in one process, this one's
             self._apps[name] = loadapp(f"config:{path}", name=name)
         return self._apps[name]
 

@@ -1,12 +1,17 @@
 """nova-manage, command by command, as an administrator calls it."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from nova_api.cmd.manage import main
+from nova_api.db import models, schema, services
+from nova_api.db.engine import Database
+from nova_api.db.models import now
 
 WORLD = Path(__file__).parent.parent / "conformance" / "bootstrap.json"
 
@@ -97,8 +102,8 @@ def test_flavors_images_networks_addresses_quotas(shell: Shell) -> None:
 
 def test_the_datastore(shell: Shell) -> None:
     assert shell("db", "version") == "empty\n"
-    assert shell("db", "sync") == "0002\n"
-    assert shell("db", "version") == "0002\n"
+    assert shell("db", "sync") == f"{schema.HEAD}\n"
+    assert shell("db", "version") == f"{schema.HEAD}\n"
     assert shell("db", "downgrade", "base") == "empty\n"
 
 
@@ -146,3 +151,23 @@ def test_what_is_refused_exits_with_1(shell: Shell, words: tuple[str, ...]) -> N
 )
 def test_wrong_calls_exit_with_2(shell: Shell, words: tuple[str, ...]) -> None:
     shell(*words, status=2)
+
+
+def test_services_that_report_and_that_do_not(shell: Shell) -> None:
+    shell("db", "sync")
+    db = Database(f"sqlite:///{shell.state}/nova.sqlite")
+    for host in ("alive", "silent", "gone"):
+        db.write(lambda tx, host=host: services.report(tx, host, "compute", "nova-compute", "nova"))
+    db.write(lambda tx: services.gone(tx, "gone", ["compute"]))
+    ago = now() - timedelta(seconds=61)
+    silent = sa.update(models.services).where(models.services.c.host == "silent").values(updated_at=ago)
+    db.write(lambda tx: tx.execute(silent))
+    db.close()
+    shell("service", "disable", "silent", "compute")
+    found = {row["host"]: (row["zone"], row["status"], row["state"]) for row in shell.rows("service", "list")}
+    assert found == {
+        "alive": ("nova", "enabled", "up"),
+        "silent": ("nova", "disabled", "down"),
+        "gone": ("nova", "enabled", "down"),
+    }
+    assert [bool(row["updated"]) for row in shell.rows("service", "list")] == [True, True, False]

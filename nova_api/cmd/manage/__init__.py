@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     :returns: 0 when it worked, 1 when it was refused, 2 when it was called wrongly or the configuration does not hold
     """
-    from nova_api.cmd.manage import cloud, people
+    from nova_api.cmd.manage import cloud, doctor, people
 
     parser = argparse.ArgumentParser(prog="nova-manage", description="Administer a cloud.")
     startup.add_options(parser)
@@ -46,10 +46,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     groups = parser.add_subparsers(dest="group", required=True, metavar="GROUP")
     people.add_commands(groups)
     cloud.add_commands(groups)
+    doctor.add_command(groups)
     try:
         args = parser.parse_args(argv)
     except SystemExit as error:  # argparse has printed why
         return int(error.code or 0)
+    if args.group == "doctor":  # which makes nothing, and for which a bad configuration is a finding
+        return doctor.run(args)
     try:
         config = startup.load_config(args)
         return _run(config, args)
