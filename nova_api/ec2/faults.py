@@ -8,7 +8,7 @@ import webob
 import webob.exc
 
 from nova_api import errors
-from nova_api.context import new_request_id
+from nova_api.context import current_request_id
 from nova_api.ec2 import answers, xml
 from nova_api.ec2.dialect import dialect_of
 from nova_api.ec2.incoming import KEY, Incoming, dialect_hint
@@ -25,7 +25,7 @@ def ec2_error(req: webob.Request, request_id: str | None, code: str, message: st
     :param req: the request it answers; its Version decides between status 400 and today's
     :param request_id: None makes a new one
     """
-    body = xml.render_error(code, message, request_id or new_request_id())
+    body = xml.render_error(code, message, request_id or current_request_id())
     modern = dialect_of(req.params.get("Version", "")).modern_elements
     statuses = {"AuthFailure": 401, "UnauthorizedOperation": 403, "InternalError": 500} if modern else {}
     return webob.Response(body=body, status=statuses.get(code, 400), content_type="text/xml", charset=None)
@@ -61,4 +61,4 @@ class FaultWrapper(Middleware):
 
 def _request_id(environ: Environ) -> str:
     found = environ.get(KEY)
-    return found.request_id if isinstance(found, Incoming) else new_request_id()
+    return found.request_id if isinstance(found, Incoming) else current_request_id()

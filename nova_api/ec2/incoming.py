@@ -11,7 +11,8 @@ from urllib.parse import quote, unquote_to_bytes
 
 from nova_api import errors, limits
 from nova_api.auth.signatures import Claim, SignedRequest
-from nova_api.context import new_request_id
+from nova_api.context import current_request_id
+from nova_api.ec2 import multipart
 from nova_api.ec2.dialect import ESSEX, Dialect, dialect_of
 from nova_api.wsgi import Environ, read_body
 
@@ -35,7 +36,7 @@ class Incoming:
     dialect: Dialect
     version: str = ""
     action: str = ""
-    request_id: str = field(default_factory=new_request_id)
+    request_id: str = field(default_factory=current_request_id)
     claim: Claim | None = None
     arguments: list[tuple[str, str]] = field(default_factory=list)
 
@@ -57,8 +58,8 @@ def incoming(environ: Environ, *, essex_only: bool = False) -> Incoming:
     body = read_body(environ)
     query = environ.get("QUERY_STRING", "")
     pairs = list(_pairs(query))
-    if body and environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower() == _FORM:
-        pairs += _pairs(body.decode("latin-1"))
+    if body:
+        pairs += _form(environ.get("CONTENT_TYPE", ""), body)
     if len(pairs) > limits.MAX_PARAMETERS:
         raise errors.MalformedQueryString(f"A request has at most {limits.MAX_PARAMETERS} parameters.")
     made = Incoming(
@@ -89,6 +90,17 @@ def dialect_hint(environ: Environ) -> Dialect:
         return found.dialect
     _, mark, rest = environ.get("QUERY_STRING", "").partition("Version=")
     return dialect_of(rest[:10]) if mark else ESSEX
+
+
+def _form(content_type: str, body: bytes) -> Iterable[tuple[str, str]]:
+    """Names and values in a body; a body of another type has none.
+
+    :raises MalformedQueryString: it is a form that cannot be read
+    """
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind == _FORM:
+        return _pairs(body.decode("latin-1"))
+    return multipart.pairs(content_type, body) if kind == multipart.TYPE else ()
 
 
 def _pairs(text: str) -> Iterable[tuple[str, str]]:

@@ -1,8 +1,11 @@
 """Who asks, by Keystone."""
 
+from datetime import UTC, datetime
+
 from nova_api import errors, runtime
-from nova_api.auth.keystone import KeystoneClient, KeystoneUser
-from nova_api.auth.signatures import parse_claim
+from nova_api.auth.keystone import KeystoneClient, KeystoneUser, ServiceUser
+from nova_api.auth.signatures import check_freshness, parse_claim
+from nova_api.config import Config
 from nova_api.context import RequestContext
 from nova_api.ec2.authenticate import Identifying, signature_policy
 from nova_api.ec2.layer import AUTH_FAILED, CONTEXT
@@ -22,19 +25,24 @@ class _AsksKeystone(Identifying):
         config = self.config
         self.policy = signature_policy(config)
         self.client = client or KeystoneClient(
-            config.keystone_ec2_url, config.keystone_timeout, config.keystone_ca_file
+            config.keystone_ec2_url, config.keystone_timeout, config.keystone_ca_file, service_user(config)
         )
 
     def ask(self, environ: Environ) -> KeystoneUser:
-        """Whom Keystone recognises; a refusal counts for Lockout."""
+        """Whom Keystone recognises; a refusal counts for Lockout, a Keystone that is away does not.
+
+        :raises RequestExpired: the signature holds, but not now
+        """
         asked = self.read(environ)
         claim = asked.claim = parse_claim(asked.signed, self.policy)
         asked.arguments = list(claim.arguments)
         try:
-            return self.client.authenticate(claim)
+            user = self.client.authenticate(claim)
         except errors.KeystoneUnauthorized:
             environ[AUTH_FAILED] = True
             raise
+        check_freshness(claim, datetime.now(UTC), self.policy)
+        return user
 
 
 class EC2KeystoneAuth(_AsksKeystone):
@@ -43,12 +51,14 @@ class EC2KeystoneAuth(_AsksKeystone):
     def admit(self, environ: Environ) -> None:
         """Find out who asks.
 
-        :raises KeystoneUnauthorized: Keystone says no, or says nothing
+        :raises KeystoneUnauthorized: Keystone says no
+        :raises ServiceUnavailable: it says nothing
         """
         asked = self.read(environ)
-        if asked.claim is None and asked.first("AWSAccessKeyId") is None and not _signed_v4(environ, asked.pairs):
-            missing = "Signature" if asked.first("Signature") is None else "Access key"
-            raise errors.KeystoneUnauthorized(f"{missing} not provided")
+        if asked.claim is None and not _signed_v4(environ, asked.pairs):
+            for name, text in (("Signature", "Signature"), ("AWSAccessKeyId", "Access key")):
+                if asked.first(name) is None:
+                    raise errors.KeystoneUnauthorized(f"{text} not provided")
         user = self.ask(environ)
         roles = with_aliases(user.roles, self.config.ec2_role_aliases)
         environ[CONTEXT] = RequestContext(
@@ -68,9 +78,22 @@ class EC2Token(_AsksKeystone):
     def admit(self, environ: Environ) -> None:
         """Put Keystone's token into ``X-Auth-Token``.
 
-        :raises KeystoneUnauthorized: Keystone says no, or says nothing
+        :raises KeystoneUnauthorized: Keystone says no
+        :raises ServiceUnavailable: it says nothing
         """
         environ["HTTP_X_AUTH_TOKEN"] = self.ask(environ).token
+
+
+def service_user(config: Config) -> ServiceUser:
+    """Who nova_api is to Keystone."""
+    return ServiceUser(
+        auth_url=config.keystone_auth_url,
+        user=config.keystone_user,
+        password=config.keystone_password,
+        project=config.keystone_project,
+        user_domain=config.keystone_user_domain,
+        project_domain=config.keystone_project_domain,
+    )
 
 
 def _signed_v4(environ: Environ, pairs: list[tuple[str, str]]) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from nova_api import errors
-from nova_api.context import new_request_id
+from nova_api.context import current_request_id
 from nova_api.ec2 import answers
 from nova_api.ec2.incoming import KEY, Incoming, dialect_hint
 from nova_api.wsgi import Environ, Middleware, StartResponse
@@ -16,7 +16,7 @@ CONTEXT = "nova.context"
 def request_id_of(environ: Environ) -> str:
     """The id that answers to this request carry."""
     found = environ.get(KEY)
-    return found.request_id if isinstance(found, Incoming) else new_request_id()
+    return found.request_id if isinstance(found, Incoming) else current_request_id()
 
 
 class Layer(Middleware):

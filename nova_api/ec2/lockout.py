@@ -5,7 +5,7 @@ import logging
 from collections.abc import Iterable
 from typing import Any
 
-from nova_api import errors, redact, runtime
+from nova_api import errors, redact, runtime, tally
 from nova_api.auth.counters import Counters, LocalCounters, MemcachedCounters
 from nova_api.config import Config
 from nova_api.ec2 import answers
@@ -48,6 +48,7 @@ class Lockout(Middleware):
             return self.application(environ, start_response)
         key = _counter_key(access_key)
         if self.counters.count(key) >= self.attempts:
+            tally.count("lockout_refusals")
             return answers.refuse(start_response, errors.LockedOut(), dialect_hint(environ), request_id_of(environ))
         noted = [""]
 
@@ -63,6 +64,7 @@ class Lockout(Middleware):
     def _count(self, key: str, access_key: str) -> None:
         if self.counters.add(key, self.window) >= self.attempts:
             self.counters.hold(key, self.attempts, self.lock_time)
+            tally.count("lockouts")
             log.warning(
                 "access key %s has had %d failed authentications and is locked out for %d minutes",
                 redact.access_key(access_key),

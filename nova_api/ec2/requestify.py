@@ -9,7 +9,7 @@ from nova_api.ec2.apirequest import APIRequest
 from nova_api.ec2.incoming import incoming
 from nova_api.ec2.layer import Layer
 from nova_api.ec2.params import tree_of
-from nova_api.wsgi import Environ, WsgiApplication
+from nova_api.wsgi import ACTION, Environ, WsgiApplication
 
 
 class Requestify(Layer):
@@ -29,6 +29,7 @@ class Requestify(Layer):
 
         :raises MissingParameter: no Action or Version
         :raises MalformedQueryString: names that make no arguments
+        :raises InvalidParameterValue: a value that no database but SQLite can be asked for
         """
         asked = incoming(environ)
         if asked.claim is None:
@@ -38,9 +39,14 @@ class Requestify(Layer):
                 raise errors.MissingParameter(name)
         if len(asked.version) > limits.MAX_VERSION:
             raise errors.InvalidParameterValue("The parameter Version is too long.")
+        for name, value in asked.arguments:
+            if "\x00" in value:
+                raise errors.InvalidParameterValue(f"The value of {name[: limits.MAX_PARAMETER_NAME]} holds NUL.")
         tree = tree_of(pair for pair in asked.arguments if pair[0] not in ("Action", "Version"))
         call = APIRequest(self.controller, asked.action, asked.version, tree, asked.dialect)
         environ["ec2.request"] = call
+        if call.row is not None:
+            environ[ACTION] = call.row.name
         environ["ec2.controller"] = self.controller
         environ["ec2.action"] = asked.action
         environ["ec2.action_args"] = tree

@@ -7,9 +7,9 @@ from typing import Any
 
 import webob
 
-from nova_api import redact
+from nova_api import logs, redact
 from nova_api.ec2.incoming import KEY, Incoming
-from nova_api.wsgi import Environ, Middleware, StartResponse
+from nova_api.wsgi import LOGGED, UNKNOWN_ACTION, Environ, Middleware, StartResponse
 
 #: The logger's name in the documentation of 2012.
 log = logging.getLogger("nova.api.ec2")
@@ -45,28 +45,24 @@ class RequestLogging(Middleware):
     def _log(environ: Environ, status: str, answer_type: str, start: float) -> None:
         found = environ.get(KEY)
         asked = found if isinstance(found, Incoming) else None
-        context = environ.get("nova.context")
+        action = asked.action if asked else ""
+        facts = logs.request_facts(environ, action or UNKNOWN_ACTION, status, time.perf_counter() - start)
+        environ[LOGGED] = True
         log.info(
-            "%.6fs %s %s %s%s %s:%s %s [%s] %s %s %s %s",
-            time.perf_counter() - start,
-            environ.get("REMOTE_ADDR"),
-            environ.get("REQUEST_METHOD"),
-            environ.get("SCRIPT_NAME", ""),
-            _printable(environ.get("PATH_INFO", "")),
-            "CloudController" if asked and asked.action else None,
-            _printable(asked.action) if asked and asked.action else None,
+            "%.6fs %s %s %s %s:%s %s [%s] %s %s %s %s",
+            facts["seconds"],
+            facts["remote"],
+            facts["method"],
+            facts["path"],
+            "CloudController" if action else None,
+            facts["action"] if action else None,
             status,
-            _printable(environ.get("HTTP_USER_AGENT", "")),
-            _printable(environ.get("CONTENT_TYPE", "")),
+            facts["agent"],
+            logs.client_text(environ.get("CONTENT_TYPE", "")),
             answer_type,
             asked.request_id if asked else "-",
-            f"{context.user_id}:{context.project_id}" if context else "-",
+            f"{facts['user']}:{facts['project']}" if facts["user"] else "-",
+            extra={logs.FIELDS: facts},
         )
         if asked and log.isEnabledFor(logging.DEBUG):
-            log.debug("%s %s", asked.request_id, redact.parameters(asked.pairs))
-
-
-def _printable(text: str) -> str:
-    """Client text in a log line: bounded, and without line breaks or control characters."""
-    text = text[:200]
-    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
+            log.debug("%s %s", asked.request_id, redact.parameters(asked.pairs), extra={logs.FIELDS: {}})

@@ -23,7 +23,9 @@ def escape(text: str) -> str:
     if not text.isprintable():
         text = _ILLEGAL.sub("", text)
     # str() of the class itself: further string methods of Markup would escape again.
-    return str.__str__(_escape(text))
+    escaped = str.__str__(_escape(text))
+    # 2012.1 left an apostrophe alone and named the quotation mark (spec ec2.md 1.7).
+    return escaped.replace("&#39;", "'").replace("&#34;", "&quot;") if "&#3" in escaped else escaped
 
 
 def timestamp(value: datetime) -> str:

@@ -8,6 +8,7 @@ from nova_api import errors, runtime
 from nova_api.auth import callers
 from nova_api.metadata import answers
 from nova_api.metadata.tree import Leaf, Tree, lookup, render, tree_of
+from nova_api.wsgi import ACTION
 
 log = logging.getLogger(__name__)
 
@@ -42,15 +43,9 @@ class MetadataRequestHandler:
         except Exception:  # the outermost layer of this door: nothing may reach the server
             log.exception("metadata for %s failed", address)
             return answers.failed(start_response)
-        log.info(
-            "%s %s/%s %s",
-            address,
-            environ.get("SCRIPT_NAME", ""),
-            "/".join(path),
-            404 if found is None else 200,
-        )
         if found is None:
             return answers.not_found(start_response)
+        environ[ACTION] = path[0] if path else "list"
         if path[:1] == ["user-data"]:
             return answers.text(start_response, render(found), "application/octet-stream")
         return answers.text(start_response, render(found))

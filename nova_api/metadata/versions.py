@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nova_api.metadata import answers
+from nova_api.wsgi import ACTION
 
 #: All serve the same tree; ``latest`` is understood and not listed (spec ec2.md 5.1).
 VERSIONS = (
@@ -30,4 +31,5 @@ class Versions:
     def __call__(self, environ: dict[str, Any], start_response: answers.StartResponse) -> Iterable[bytes]:
         if environ.get("PATH_INFO", "").strip("/"):
             return answers.not_found(start_response)
+        environ[ACTION] = "versions"
         return answers.text(start_response, "".join(f"{version}\n" for version in VERSIONS).encode())

@@ -20,6 +20,7 @@ from nova_api.testing import Cloud
 from tests.ec2.conftest import ESSEX, MODERN, ask, refuse, send, texts
 
 IMAGE = "ami-00000003"
+MAPPINGS = '[{"virtual": "ami", "device": "sda1"}, {"virtual": "root", "device": "/dev/sda1"}]'
 
 
 def boot(cloud: Cloud, count: int = 1, **params: str) -> list[str]:
@@ -188,6 +189,7 @@ def test_python_callers_read_the_list(cloud: Cloud) -> None:
         ("owner-id", "acme", True),
         ("root-device-type", "ebs", False),
         ("launch-time", "not a time", False),
+        ("launch-time", "9999-12-31T23:59:59-12:00", False),
         ("key-name", "%", False),
     ],
 )
@@ -244,6 +246,24 @@ def test_termination_works_from_any_state(cloud: Cloud) -> None:
         assert conn.execute(held).all() == []
 
 
+def test_an_instance_that_can_be_restored_is_shown_to_who_names_it(cloud: Cloud) -> None:
+    [instance] = boot(cloud)
+    with cloud.runtime.db.engine.begin() as conn:
+        conn.execute(sa.update(models.instances).values(vm_state="soft-delete", deleted_at=models.now()))
+    ended = {"Filter__1__Name": "instance-state-name", "Filter__1__Value__1": "terminated"}
+    assert texts(ask(cloud, "DescribeInstances", ESSEX), ".//instanceId") == []
+    for filters in ({}, ended):
+        for version in (ESSEX, MODERN):
+            document = ask(
+                cloud, "DescribeInstances", version, InstanceId__1=instance, InstanceId__2=instance, **filters
+            )
+            assert texts(document, ".//instanceId") == [instance]
+            assert texts(document, ".//instanceState/name") == ["terminated"]
+    document = ask(cloud, "DescribeInstances", ESSEX, InstanceId__1=instance, InstanceId__2="i-0fffffff")
+    assert texts(document, ".//instanceState/name") == ["terminated"]
+    assert texts(ask(cloud, "DescribeInstances", **ended), ".//instanceId") == [instance]
+
+
 def test_protection_against_termination(cloud: Cloud) -> None:
     [instance] = boot(cloud, DisableApiTermination="true")
     assert refuse(cloud, "TerminateInstances", InstanceId__1=instance)[1] == "OperationNotPermitted"
@@ -255,7 +275,9 @@ def test_protection_against_termination(cloud: Cloud) -> None:
     ("params", "code"),
     [
         ({"MinCount": "3", "MaxCount": "2"}, "InvalidParameterValue"),
+        ({"MinCount": "2"}, "InvalidParameterValue"),
         ({"MinCount": "11", "MaxCount": "11"}, "InstanceLimitExceeded"),
+        ({"MinCount": "100000", "MaxCount": "100000"}, "InstanceLimitExceeded"),
         ({"UserData": "not base64!"}, "InvalidParameterValue"),
         ({"Placement__AvailabilityZone": "mars"}, "InvalidZone.NotFound"),
         ({"BlockDeviceMapping__1__Ebs__SnapshotId": "snap-1"}, "MissingParameter"),
@@ -265,6 +287,20 @@ def test_protection_against_termination(cloud: Cloud) -> None:
                 "BlockDeviceMapping__1__Ebs__SnapshotId": "snap-0fffffff",
             },
             "InvalidSnapshot.NotFound",
+        ),
+        (
+            {
+                "BlockDeviceMapping__1__DeviceName": "/dev/sdb",
+                "BlockDeviceMapping__1__Ebs__SnapshotId": f"snap-{'f' * 20}",
+            },
+            "InvalidSnapshot.NotFound",
+        ),
+        (
+            {
+                "BlockDeviceMapping__1__DeviceName": "/dev/sdb",
+                "BlockDeviceMapping__1__Ebs__SnapshotId": f"vol-{'f' * 20}",
+            },
+            "InvalidVolume.NotFound",
         ),
         ({"InstanceInitiatedShutdownBehavior": "explode"}, "InvalidParameterValue"),
         ({"KeyName": "no such"}, "InvalidKeyPair.NotFound"),
@@ -279,8 +315,41 @@ def test_a_refused_launch_leaves_nothing(cloud: Cloud, params: dict[str, str], c
 
 
 def test_between_least_and_most_as_many_as_the_quota_admits(cloud: Cloud) -> None:
-    document = ask(cloud, "RunInstances", ImageId=IMAGE, InstanceType="m1.tiny", MinCount="2", MaxCount="20")
+    document = ask(cloud, "RunInstances", ImageId=IMAGE, InstanceType="m1.tiny", MinCount="2", MaxCount="100000")
     assert len(texts(document, "instancesSet/item/instanceId")) == 10
+
+
+def test_a_launch_without_a_quota_has_an_end(cloud: Cloud) -> None:
+    for resource in ("instances", "cores", "ram"):
+        cloud.runtime.quotas.set_limit("acme", resource, -1)
+    counts = {"MinCount": "1", "MaxCount": "10001"}
+    assert refuse(cloud, "RunInstances", ImageId=IMAGE, InstanceType="m1.tiny", **counts)[1] == "InvalidParameterValue"
+    assert texts(ask(cloud, "DescribeInstances"), ".//instanceId") == []
+
+
+def test_a_count_of_none_is_one(cloud: Cloud) -> None:
+    for counts, made in (({"MinCount": "0", "MaxCount": "0"}, 1), ({"MinCount": "0", "MaxCount": "12"}, 9)):
+        document = ask(cloud, "RunInstances", ImageId=IMAGE, InstanceType="m1.tiny", **counts)
+        assert len(texts(document, "instancesSet/item/instanceId")) == made
+
+
+def test_a_resized_instance_is_stopped_and_rebooted(cloud: Cloud) -> None:
+    ids = boot(cloud, 2)
+    for number, action in enumerate(("StopInstances", "RebootInstances"), 1):
+        with cloud.runtime.db.engine.begin() as conn:
+            changed = sa.update(models.instances).where(models.instances.c.id == number)
+            conn.execute(changed.values(task_state="resize_verify"))
+        ask(cloud, action, InstanceId__1=ids[number - 1])
+    cloud.settle()
+    assert texts(ask(cloud, "DescribeInstances"), ".//instanceState/name") == ["stopped", "running"]
+
+
+def test_a_start_that_leaves_the_instance_as_it_is_says_so(cloud: Cloud) -> None:
+    [instance] = boot(cloud)
+    with cloud.runtime.db.engine.begin() as conn:
+        conn.execute(sa.update(models.instances).values(vm_state="shutoff", shutdown_terminate=True))
+    document = ask(cloud, "StartInstances", InstanceId__1=instance)
+    assert document.findtext(".//currentState/name") == document.findtext(".//previousState/name") == "stopped"
 
 
 def test_somebody_elses_volume_cannot_be_booted(cloud: Cloud) -> None:
@@ -288,6 +357,21 @@ def test_somebody_elses_volume_cannot_be_booted(cloud: Cloud) -> None:
     cloud.settle()
     wire = {"BlockDeviceMapping__1__DeviceName": "/dev/vdb", "BlockDeviceMapping__1__Ebs__SnapshotId": volume}
     assert refuse(cloud, "RunInstances", ImageId=IMAGE, InstanceType="m1.tiny", **wire)[1] == "InvalidVolume.NotFound"
+
+
+def test_a_volume_larger_than_any_is_a_matter_of_the_quota_first(cloud: Cloud) -> None:
+    for size in ("1001", "100000"):
+        refused = refuse(cloud, "CreateVolume", ESSEX, Size=size)
+        assert refused[1:] == ("QuotaError", "Quota exceeded: code=VolumeSizeTooLarge")
+    cloud.runtime.quotas.set_limit("acme", "gigabytes", -1)
+    assert refuse(cloud, "CreateVolume", ESSEX, Size="100000")[1] == "InvalidParameterValue"
+
+
+def test_detach_of_a_volume_that_is_attached_to_nothing(cloud: Cloud) -> None:
+    volume = ask(cloud, "CreateVolume", Size="1").findtext("volumeId") or ""
+    cloud.settle()
+    for version in (ESSEX, MODERN):
+        assert refuse(cloud, "DetachVolume", version, VolumeId=volume)[:2] == (400, "IncorrectState")
 
 
 def test_an_instance_from_a_snapshot_has_its_volume(cloud: Cloud) -> None:
@@ -308,8 +392,19 @@ def test_an_instance_from_a_snapshot_has_its_volume(cloud: Cloud) -> None:
     assert refuse(cloud, "DescribeVolumes", VolumeId__1=made)[1] == "InvalidVolume.NotFound"
 
 
+def test_an_image_that_names_devices_makes_instances_that_stop(cloud: Cloud) -> None:
+    """Also one whose devices the flavor has no room for."""
+    with cloud.runtime.db.engine.begin() as conn:
+        conn.execute(sa.update(models.images).where(models.images.c.id == 3).values(mappings=MAPPINGS))
+    [instance] = boot(cloud)
+    asked = {"InstanceId": instance, "Attribute": "instanceInitiatedShutdownBehavior"}
+    document = ask(cloud, "DescribeInstanceAttribute", ESSEX, **asked)
+    assert document.findtext("instanceInitiatedShutdownBehavior") == "stop"
+
+
 def test_an_image_of_an_instance_boots(cloud: Cloud) -> None:
     [instance] = boot(cloud)
+    assert refuse(cloud, "CreateImage", InstanceId=f"i-{'f' * 16}")[1] == "InvalidInstanceID.NotFound"
     image = ask(cloud, "CreateImage", InstanceId=instance, Name="mine", Description="d").findtext("imageId") or ""
     cloud.settle()
     shown = ask(cloud, "DescribeImages", ImageId__1=image)
@@ -343,6 +438,36 @@ def test_registered_images(cloud: Cloud) -> None:
     for location in ("nobucket", "/bucket/x", "bucket/", "a b/c"):
         assert refuse(cloud, "RegisterImage", ImageLocation=location)[1] == "InvalidParameterValue"
     assert refuse(cloud, "RegisterImage", ESSEX)[1:] == ("EC2APIError", "imageLocation is required")
+    mapping = {"DeviceName": "/dev/sdb", "Ebs__SnapshotId": f"snap-{'f' * 20}"}
+    wire = {f"BlockDeviceMapping__1__{name}": value for name, value in mapping.items()}
+    assert refuse(cloud, "RegisterImage", Name="m", **wire)[1] == "InvalidSnapshot.NotFound"
+
+
+def test_properties_of_images(cloud: Cloud) -> None:
+    image = ask(cloud, "RegisterImage", ImageLocation="bucket/m.manifest.xml").findtext("imageId") or ""
+
+    def update(**properties: str) -> dict[str, str | None]:
+        wire = {f"Properties__{name}": value for name, value in properties.items()}
+        document = ask(cloud, "UpdateImage", ESSEX, ImageId=image, **wire)
+        return {element.tag: element.text for element in document.findall("properties/*")}
+
+    held = {"imageLocation": "bucket/m.manifest.xml", "architecture": "x86_64", "ownerId": "acme"}
+    held |= {"projectId": "acme", "userId": "alice"}
+    first = update(Colour="red", KernelId="aki-00000001", architecture="i386", OwnerId="globex", ProjectId="globex")
+    assert first == {**held, "architecture": "i386", "kernelId": "1", "colour": "red"}
+    assert update(ramdisk_id="2") == {**first, "ramdiskId": "2"}
+    shown = ask(cloud, "DescribeImages", ESSEX, ImageId__1=image)
+    assert shown.findtext(".//kernelId") == "aki-00000001"
+    assert shown.findtext(".//ramdiskId") == "ari-00000002"
+    assert shown.findtext(".//architecture") == "i386"
+    for name, value, code in (
+        ("KernelId", "aki-0fffffff", "ImageNotFound"),
+        ("KernelId", "9" * 30, "ImageNotFound"),
+        ("Architecture", "x" * 65, "InvalidParameterValue"),
+        ("a><b", "x", "InvalidParameterValue"),
+        ("1", "x", "InvalidParameterValue"),
+    ):
+        assert refuse(cloud, "UpdateImage", ESSEX, ImageId=image, **{f"Properties__{name}": value})[1] == code
 
 
 @pytest.mark.parametrize("name", ["007", "true", "0x10", "1e5"])
@@ -419,6 +544,17 @@ class TestRules:
         assert refuse(cloud, "RevokeSecurityGroupIngress", GroupName="g", **both)[1] == "InvalidPermission.NotFound"
         assert len(self.shown(cloud)) == 1
 
+    def test_a_permission_that_makes_no_rule_is_refused_among_others(self, cloud: Cloud) -> None:
+        whole = {"IpProtocol": "tcp", "FromPort": "22", "ToPort": "22", "IpRanges__1__CidrIp": "10.0.0.0/8"}
+        half = {"IpProtocol": "tcp", "FromPort": "23", "IpRanges__1__CidrIp": "10.0.0.0/8"}
+        wire = {f"IpPermissions__{at}__{k}": v for at, one in ((1, whole), (2, half)) for k, v in one.items()}
+        assert refuse(cloud, "AuthorizeSecurityGroupIngress", ESSEX, GroupName="g", **wire) == (
+            400,
+            "EC2APIError",
+            "[] Not enough parameters to build a valid rule",
+        )
+        assert self.shown(cloud) == []
+
     def test_a_rule_that_names_somebody_elses_group_is_shown(self, cloud: Cloud) -> None:
         ask(cloud, "CreateSecurityGroup", user="bob", project="globex", GroupName="theirs", GroupDescription="d")
         self.add(cloud, SourceSecurityGroupName="theirs", SourceSecurityGroupOwnerId="globex")
@@ -456,6 +592,35 @@ def test_addresses_of_others_are_unknown(cloud: Cloud) -> None:
     ask(cloud, "ReleaseAddress", PublicIp=address)
 
 
+def test_an_instance_with_several_addresses_shows_the_first(cloud: Cloud) -> None:
+    [instance] = boot(cloud)
+    addresses = [ask(cloud, "AllocateAddress").findtext("publicIp") or "" for _ in range(3)]
+    for address in reversed(addresses):
+        ask(cloud, "AssociateAddress", InstanceId=instance, PublicIp=address)
+    assert texts(ask(cloud, "DescribeAddresses"), ".//instanceId") == [instance] * 3
+
+    def shown() -> set[str | None]:
+        document = ask(cloud, "DescribeInstances", ESSEX, InstanceId__1=instance)
+        assert texts(document, ".//instanceId") == [instance]
+        return {document.findtext(f".//{name}") for name in ("publicDnsName", "dnsName", "ipAddress")}
+
+    assert shown() == {addresses[0]}
+    ask(cloud, "DisassociateAddress", PublicIp=addresses[0])
+    assert shown() == {addresses[1]}
+    ask(cloud, "TerminateInstances", InstanceId__1=instance)
+    cloud.settle()
+    assert texts(ask(cloud, "DescribeAddresses"), ".//instanceId") == [None] * 3
+
+
+def test_an_instance_without_an_address_is_refused_before_the_floating_one_is_looked_at(cloud: Cloud) -> None:
+    [instance] = boot(cloud)
+    with cloud.runtime.db.engine.begin() as conn:
+        conn.execute(sa.update(models.fixed_ips).values(instance_id=None))
+    status, code, message = refuse(cloud, "AssociateAddress", ESSEX, InstanceId=instance, PublicIp="172.24.4.99")
+    assert (status, code) == (400, "FixedIpNotFoundForInstance")
+    assert message.startswith("Instance ") and message.endswith(" has zero fixed ips.")
+
+
 def test_administrators_read_more_in_the_dialect_of_2012_only(cloud: Cloud) -> None:
     boot(cloud)
     admin = {"user": "admin", "project": "adminproj"}
@@ -477,3 +642,10 @@ def test_answers_of_tools_of_today(cloud: Cloud) -> None:
     assert "10" in texts(ask(cloud, "DescribeAccountAttributes"), ".//attributeValue")
     for action in ("DescribeTags", "DescribeVpcs", "DescribeSubnets", "DescribeVolumeStatus"):
         assert send(cloud, action, MODERN, "alice", "acme").status_int == 200
+
+
+def test_no_database_can_be_asked_for_nul(cloud: Cloud) -> None:
+    refused = (400, "InvalidParameterValue", "The value of KeyName.1 holds NUL.")
+    assert refuse(cloud, "DescribeKeyPairs", KeyName__1="a\x00b") == refused
+    for params in ({"ImageId": "\x00"}, {"ImageId": IMAGE, "ClientToken": "\x00"}):
+        assert refuse(cloud, "RunInstances", **params)[1] == "InvalidParameterValue"

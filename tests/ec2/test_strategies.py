@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import webob
+from lxml import etree
 
 from nova_api.ec2 import EC2Token
 from nova_api.testing import Cloud
@@ -109,9 +110,61 @@ def test_refusals_lock(cloud: Cloud, keystone: Keystone) -> None:
     assert len(keystone.asked) == asked
 
 
+@pytest.mark.parametrize(("status", "version"), [(404, MODERN), (500, MODERN), (403, ESSEX), (503, ESSEX)])
+def test_a_keystone_that_fails_locks_nobody_out(cloud: Cloud, keystone: Keystone, status: int, version: str) -> None:
+    keystone.status = status
+    for _ in range(7):
+        refused = refuse(cloud, "DescribeRegions", version)
+        assert refused[2] == "Failure communicating with keystone"
+        assert refused[:2] == ((503, "Unavailable") if version == MODERN else (400, "Unauthorized"))
+    keystone.status = 200
+    ask(cloud, "DescribeVolumes")
+
+
+def test_a_keystone_that_is_not_there(cloud: Cloud, keystone: Keystone) -> None:
+    keystone.shutdown()
+    keystone.server_close()
+    for version in (MODERN, ESSEX) * 3:
+        assert refuse(cloud, "DescribeRegions", version)[:2] == (503, "Unavailable")
+
+
+def test_an_unknown_access_key_is_a_refusal(cloud: Cloud, keystone: Keystone) -> None:
+    keystone.status = 404
+    keystone.document = b'{"error": {"code": 404, "message": "EC2 access key not found.", "title": "Not Found"}}'
+    for _ in range(5):
+        assert refuse(cloud, "DescribeRegions") == (401, "AuthFailure", "Unauthorized")
+    assert refuse(cloud, "DescribeRegions")[2] == "Too many failed authentications."
+
+
+def test_the_url_of_2012_that_knows_no_ec2(tmp_path: Path, keystone: Keystone) -> None:
+    options = {"auth_strategy": "keystone", "keystone_ec2_url": keystone.url("/v2.0/tokens")}
+    with running(tmp_path / "state", json.loads(WORLD.read_text()), **options) as made:
+        ask(made, "DescribeRegions")
+    ((name, credentials),) = keystone.asked[0]["auth"].items()
+    assert name == "OS-KSEC2:ec2Credentials"
+    assert set(credentials) == {"access", "signature", "host", "verb", "path", "params"}
+
+
 def test_without_credentials(cloud: Cloud) -> None:
     answer = webob.Request.blank("/services/Cloud/?Action=DescribeRegions").get_response(cloud.app("ec2"))
     assert (answer.status_int, b"Signature not provided" in answer.body) == (400, True)
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [("AWSAccessKeyId=k", "Signature"), ("Signature=s", "Access key")],
+)
+@pytest.mark.parametrize(("version", "status", "code"), [(ESSEX, 400, "Unauthorized"), (MODERN, 401, "AuthFailure")])
+def test_half_of_the_credentials(
+    cloud: Cloud, keystone: Keystone, given: str, missing: str, version: str, status: int, code: str
+) -> None:
+    for _ in range(6):  # a request that is refused for its form does not lock
+        request = webob.Request.blank(f"/services/Cloud/?Action=DescribeRegions&Version={version}&{given}")
+        answer = request.get_response(cloud.app("ec2"))
+        found = etree.fromstring(answer.body).find("Errors/Error")
+        told = (found.findtext("Code"), found.findtext("Message"))
+        assert (answer.status_int, told) == (status, (code, f"{missing} not provided"))
+    assert not keystone.asked
 
 
 def test_the_token_filter_passes_a_token_on(cloud: Cloud, keystone: Keystone) -> None:

@@ -53,6 +53,10 @@ def test_every_text_makes_well_formed_xml(text: str) -> None:
     assert ElementTree.fromstring(render("X", text, "r", True))[1].text == "true"
 
 
+def test_quotes_are_written_as_2012_1_did() -> None:
+    assert escape("""a"b'c&#39;<d>&amp;""") == "a&quot;b'c&amp;#39;&lt;d&gt;&amp;amp;"
+
+
 def test_what_xml_has_no_character_for_is_left_out() -> None:
     assert escape("a\x00\x1b<\ud800b\ufffe") == "a&lt;b"
 

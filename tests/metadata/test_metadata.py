@@ -51,6 +51,7 @@ def test_versions(running: Cloud) -> None:
         ("/1.0/", "meta-data/\nuser-data"),
         ("/latest/meta-data/ami-id", "ami-00000003"),
         ("/latest//meta-data//ami-id/", "ami-00000003"),
+        ("//latest/meta-data/ami-id", "ami-00000003"),
         ("/latest/meta-data/ami-id/x/y", "ami-00000003"),
         ("/latest/meta-data/kernel-id", "aki-00000001"),
         ("/latest/meta-data/aki-id", "aki-00000001"),

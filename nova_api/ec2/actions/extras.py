@@ -4,26 +4,34 @@ They are here because consoles and tools ask them before anything else. What thi
 networks -- is an empty list.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nova_api import limits
 from nova_api.context import RequestContext
 from nova_api.ec2 import ids
+from nova_api.ec2.actions.instances import instance_number
 from nova_api.ec2.dialect import ESSEX, Dialect
-from nova_api.ec2.params import Boolean, Filters, Integer, ListOf, Struct, Text
+from nova_api.ec2.filters import at, filtered
+from nova_api.ec2.paging import Page, page_of
+from nova_api.ec2.params import Boolean, Filter, Filters, Integer, ListOf, Param, Struct, Text
 from nova_api.ec2.table import ALL, SYSADMIN, Action
 
 _IDS = ListOf(Text(), most=limits.MAX_IDS)
+_LISTED: Mapping[str, Param] = {
+    "Filter": Filters(),
+    "MaxResults": Integer(limits.MIN_PAGE, limits.MAX_PAGE),
+    "NextToken": Text(),
+}
 
 ACTIONS: tuple[Action, ...] = (
     Action("DescribeAccountAttributes", "describe_account_attributes", ALL, {"AttributeName": ListOf(Text())}),
-    Action("DescribeInstanceTypes", "describe_instance_types", ALL, {"InstanceType": _IDS}),
+    Action("DescribeInstanceTypes", "describe_instance_types", ALL, {"InstanceType": _IDS, "Filter": Filters()}),
     Action(
         "DescribeInstanceStatus",
         "describe_instance_status",
         ALL,
-        {"InstanceId": _IDS, "IncludeAllInstances": Boolean(), "MaxResults": Integer(5, limits.MAX_PAGE)},
+        {"InstanceId": _IDS, "IncludeAllInstances": Boolean(), **_LISTED},
     ),
     Action("DescribeTags", "describe_tags", ALL, {"Filter": Filters()}),
     Action(
@@ -34,8 +42,28 @@ ACTIONS: tuple[Action, ...] = (
     ),
     Action("DescribeVpcs", "describe_vpcs", ALL),
     Action("DescribeSubnets", "describe_subnets", ALL),
-    Action("DescribeVolumeStatus", "describe_volume_status", SYSADMIN, {"VolumeId": _IDS}),
+    Action("DescribeVolumeStatus", "describe_volume_status", SYSADMIN, {"VolumeId": _IDS, **_LISTED}),
 )
+
+_TYPE_FILTERS = {
+    "instance-type": at("instanceType"),
+    "current-generation": at("currentGeneration"),
+    "vcpu-info.default-vcpus": at("vCpuInfo", "defaultVCpus"),
+    "memory-info.size-in-mib": at("memoryInfo", "sizeInMiB"),
+    "instance-storage-supported": at("instanceStorageSupported"),
+    "instance-storage-info.total-size-in-gb": at("instanceStorageInfo", "totalSizeInGB"),
+}
+_INSTANCE_FILTERS = {
+    "availability-zone": at("availabilityZone"),
+    "instance-state-code": at("instanceState", "code"),
+    "instance-state-name": at("instanceState", "name"),
+    "instance-status.status": at("instanceStatus", "status"),
+    "system-status.status": at("systemStatus", "status"),
+}
+_VOLUME_FILTERS = {
+    "availability-zone": at("availabilityZone"),
+    "volume-status.status": at("volumeStatus", "status"),
+}
 
 #: Account attributes by the quota that they show.
 _ATTRIBUTES = {"max-instances": "instances", "max-elastic-ips": "floating_ips"}
@@ -62,23 +90,27 @@ class ExtraActions:
         }
 
     def describe_instance_types(
-        self, context: RequestContext, instance_type: Sequence[str] | None = None, **kwargs: object
+        self,
+        context: RequestContext,
+        instance_type: Sequence[str] | None = None,
+        *,
+        filter: Sequence[Filter] = (),
+        **kwargs: object,
     ) -> dict[str, object]:
         """Flavors."""
-        return {
-            "instanceTypeSet": [
-                {
-                    "instanceType": row.name,
-                    "currentGeneration": True,
-                    "vCpuInfo": {"defaultVCpus": row.vcpus},
-                    "memoryInfo": {"sizeInMiB": row.memory_mb},
-                    "instanceStorageSupported": True,
-                    "instanceStorageInfo": {"totalSizeInGB": row.root_gb + row.ephemeral_gb},
-                }
-                for row in self.runtime.compute.flavors()
-                if not instance_type or row.name in instance_type
-            ]
-        }
+        found = [
+            {
+                "instanceType": row.name,
+                "currentGeneration": True,
+                "vCpuInfo": {"defaultVCpus": row.vcpus},
+                "memoryInfo": {"sizeInMiB": row.memory_mb},
+                "instanceStorageSupported": True,
+                "instanceStorageInfo": {"totalSizeInGB": row.root_gb + row.ephemeral_gb},
+            }
+            for row in self.runtime.compute.flavors()
+            if not instance_type or row.name in instance_type
+        ]
+        return {"instanceTypeSet": filtered(found, filter, _TYPE_FILTERS)}
 
     def describe_instance_status(
         self,
@@ -86,12 +118,23 @@ class ExtraActions:
         instance_id: Sequence[str] | None = None,
         *,
         include_all_instances: bool = False,
+        filter: Sequence[Filter] = (),
+        max_results: int | None = None,
+        next_token: str | None = None,
         dialect: Dialect = ESSEX,
         **kwargs: object,
     ) -> dict[str, object]:
-        """States of instances; only running ones unless all are asked for."""
+        """States of instances; only running ones unless all are asked for. A page may have fewer items than asked for.
+
+        :raises InvalidInstanceIDMalformed: an id that is none
+        :raises InstanceNotFound: one that is not the project's
+        """
+        page = Page(max_results, next_token)
+        numbers = {text: instance_number(text) for text in instance_id or ()}
+        found = self.runtime.compute.states(context, numbers or None, after=page.after, limit=page.limit)
+        states, token = page_of(page, found, lambda instance: instance.id)
         shown = []
-        for instance in self.runtime.compute.states(context, instance_id):
+        for instance in states:
             code, name = dialect.instance_state(instance.vm_state, instance.task_state, instance.shutdown_terminate)
             if name != "running" and not include_all_instances:
                 continue
@@ -105,7 +148,8 @@ class ExtraActions:
                     "instanceStatus": {"status": health, "details": []},
                 }
             )
-        return {"instanceStatusSet": shown}
+        answer: dict[str, object] = {"instanceStatusSet": filtered(shown, filter, _INSTANCE_FILTERS)}
+        return answer if token is None else {**answer, "nextToken": token}
 
     def describe_tags(self, context: RequestContext, **kwargs: object) -> dict[str, object]:
         """This cloud keeps no tags."""
@@ -128,21 +172,25 @@ class ExtraActions:
         context: RequestContext,
         volume_id: Sequence[str] | None = None,
         *,
+        filter: Sequence[Filter] = (),
+        max_results: int | None = None,
+        next_token: str | None = None,
         dialect: Dialect = ESSEX,
         **kwargs: object,
     ) -> dict[str, object]:
-        """Volumes are well unless they failed."""
-        volumes = self.describe_volumes(context, volume_id, dialect=dialect)["volumeSet"]  # type: ignore[attr-defined]
-        return {
-            "volumeStatusSet": [
-                {
-                    "volumeId": volume["volumeId"],
-                    "availabilityZone": volume["availabilityZone"],
-                    "volumeStatus": {
-                        "status": "impaired" if str(volume["status"]).startswith("error") else "ok",
-                        "details": [],
-                    },
-                }
-                for volume in volumes
-            ]
-        }
+        """Volumes are well unless they failed. A page may have fewer items than asked for."""
+        answer = self.describe_volumes(  # type: ignore[attr-defined]
+            context, volume_id, max_results=max_results, next_token=next_token, dialect=dialect
+        )
+        found = [
+            {
+                "volumeId": volume["volumeId"],
+                "availabilityZone": volume["availabilityZone"],
+                "volumeStatus": {
+                    "status": "impaired" if str(volume["status"]).startswith("error") else "ok",
+                    "details": [],
+                },
+            }
+            for volume in answer.pop("volumeSet")
+        ]
+        return {"volumeStatusSet": filtered(found, filter, _VOLUME_FILTERS), **answer}

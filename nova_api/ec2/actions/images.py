@@ -9,6 +9,7 @@ from nova_api.cloud.image import ImageQuery, ImageRecord, ImageSpec
 from nova_api.context import RequestContext
 from nova_api.ec2 import blockdevices, ids
 from nova_api.ec2.dialect import ESSEX, Dialect
+from nova_api.ec2.image_record import given_properties, record
 from nova_api.ec2.paging import Page, page_of
 from nova_api.ec2.params import Boolean, Filter, Filters, Integer, ListOf, Struct, Text
 from nova_api.ec2.table import ALL, SYSADMIN, Action
@@ -247,9 +248,9 @@ class ImageActions:
             name=name,
             description=description,
             is_public=is_public,
-            properties=dict(properties or {}),
+            properties=given_properties(properties or {}),
         )
-        return _record(image)
+        return record(image)
 
     def create_image(
         self,
@@ -375,24 +376,3 @@ _MODERN_ATTRIBUTES: Mapping[str, _Shown] = {
     "description": lambda image, dialect: {"description": _wrapped(image.description, dialect)},
     "productCodes": lambda image, dialect: {"productCodes": []},
 }
-
-
-def _record(image: ImageRecord) -> dict[str, object]:
-    """The image record of 2012.1."""
-    return {
-        "id": image.number,
-        "name": image.name,
-        "status": image.status,
-        "isPublic": image.is_public,
-        "containerFormat": image.container_format,
-        "diskFormat": image.disk_format,
-        "size": image.size,
-        "checksum": image.checksum,
-        "minDisk": image.min_disk,
-        "minRam": image.min_ram,
-        "createdAt": image.created_at,
-        "updatedAt": image.updated_at,
-        "deletedAt": None,
-        "deleted": False,
-        "properties": dict(image.properties),
-    }

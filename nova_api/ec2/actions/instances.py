@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from nova_api import errors, limits
-from nova_api.cloud.compute import InstanceDetail, InstanceState
+from nova_api.cloud.compute import Change, InstanceDetail, InstanceState
 from nova_api.cloud.launch import LaunchSpec
 from nova_api.context import RequestContext
 from nova_api.db.instance_lists import InstanceList
@@ -26,7 +26,8 @@ _LIST = {
     "NextToken": Text(),
 }
 _SOME = {"InstanceId": ListOf(Text(), most=limits.MAX_IDS, required=True)}
-_COUNT = Integer(0, limits.MAX_INSTANCES_PER_CALL)
+#: The quota goes before the most that one request may start, as in 2012.1.
+_COUNT = Integer(0, limits.MAX_INTEGER)
 
 ACTIONS: tuple[Action, ...] = (
     Action("DescribeInstances", "describe_instances", ALL, _LIST),
@@ -220,7 +221,7 @@ class InstanceActions:
 
         Here instance_id is a list of instance ids
         """
-        return self._changed(context, instance_id, dialect, self.runtime.compute.stop, "stopping")
+        return self._changed(context, instance_id, dialect, self.runtime.compute.stop)
 
     def start_instances(
         self,
@@ -234,30 +235,25 @@ class InstanceActions:
 
         Here instance_id is a list of instance ids
         """
-        return self._changed(context, instance_id, dialect, self.runtime.compute.start, "starting")
+        return self._changed(context, instance_id, dialect, self.runtime.compute.start)
 
     @staticmethod
     def _changed(
         context: RequestContext,
         instance_id: Sequence[str],
         dialect: Dialect,
-        change: Callable[[RequestContext, Mapping[str, int]], Sequence[InstanceState]],
-        task: str,
+        change: Callable[[RequestContext, Mapping[str, int]], Sequence[Change]],
     ) -> dict[str, object]:
-        before = change(context, {text: instance_number(text) for text in instance_id})
-        now_: list[tuple[InstanceState, dict[str, object]]] = [
-            (state, _state(InstanceState(state.id, state.vm_state, task, state.shutdown_terminate), dialect))
-            for state in before
-        ]
+        changed = change(context, {text: instance_number(text) for text in instance_id})
         return {
             "return": True,
             "instancesSet": [
                 {
-                    "instanceId": ids.instance_id(state.id),
-                    "currentState": current,
-                    "previousState": _state(state, dialect),
+                    "instanceId": ids.instance_id(before.id),
+                    "currentState": _state(after, dialect),
+                    "previousState": _state(before, dialect),
                 }
-                for state, current in now_
+                for before, after in changed
             ],
         }
 
@@ -290,9 +286,7 @@ def _state(state: InstanceState, dialect: Dialect) -> dict[str, object]:
 
 def _launch_spec(image_id: str, given: Mapping[str, Any]) -> LaunchSpec:
     most = given.get("max_count") or 1
-    least = given.get("min_count") or (most if "max_count" in given else 1)
-    if "max_count" not in given and "min_count" in given:
-        most = max(most, least)
+    least = given.get("min_count", most) or 1
     if least > most:
         raise errors.InvalidParameterValue("MinCount is larger than MaxCount.")
     behaviour = given.get("instance_initiated_shutdown_behavior")

@@ -1,12 +1,12 @@
 """Regions and availability zones (spec ec2.md 4.1)."""
 
-import fnmatch
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from nova_api import errors, limits
 from nova_api.context import RequestContext
 from nova_api.ec2.dialect import ESSEX, Dialect
+from nova_api.ec2.filters import at, filtered
 from nova_api.ec2.params import Filter, Filters, ListOf, Text
 from nova_api.ec2.table import ALL, Action
 
@@ -61,10 +61,10 @@ class RegionActions:
                 raise errors.InvalidParameterValue(f"Invalid region name provided: {name}")
         shown = [region for region in regions if not region_name or region["regionName"] in region_name]
         names = {
-            "region-name": lambda region: str(region["regionName"]),
-            "endpoint": lambda region: str(region["regionEndpoint"]),
+            "region-name": at("regionName"),
+            "endpoint": at("regionEndpoint"),
         }
-        return {"regionInfo": _filtered(shown, filter, names)}
+        return {"regionInfo": filtered(shown, filter, names)}
 
     def _regions(self) -> list[tuple[str, str]]:
         config = self.runtime.config
@@ -113,11 +113,11 @@ class RegionActions:
                 raise errors.ZoneNotFound(name)
         shown = [zone for zone in zones if not asked or zone["zoneName"] in asked]
         names = {
-            "zone-name": lambda zone: str(zone["zoneName"]),
-            "state": lambda zone: str(zone["zoneState"]),
-            "region-name": lambda zone: str(zone["regionName"]),
+            "zone-name": at("zoneName"),
+            "state": at("zoneState"),
+            "region-name": at("regionName"),
         }
-        return {"availabilityZoneInfo": _filtered(shown, filter, names)}
+        return {"availabilityZoneInfo": filtered(shown, filter, names)}
 
     def _verbose(self) -> list[dict[str, object]]:
         """Hosts and their services as 2012.1 drew them."""
@@ -131,18 +131,3 @@ class RegionActions:
                     when = state.updated_at.strftime("%Y-%m-%d %H:%M:%S.%f") if state.updated_at else None
                     shown.append({"zoneName": f"| |- {state.binary}", "zoneState": f"enabled {mark} {when}"})
         return shown
-
-
-def _filtered(
-    items: Sequence[Mapping[str, object]],
-    filters: Sequence[Filter],
-    names: Mapping[str, Callable[[Mapping[str, object]], str]],
-) -> list[Mapping[str, object]]:
-    """Lists that come from the configuration are filtered here; they are a few entries long."""
-    found = list(items)
-    for one in filters:
-        if one.name not in names:
-            raise errors.InvalidParameterValue(f"The filter '{one.name}' is invalid")
-        value = names[one.name]
-        found = [item for item in found if any(fnmatch.fnmatchcase(value(item), v) for v in one.values)]
-    return found

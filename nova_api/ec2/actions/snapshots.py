@@ -86,7 +86,7 @@ class SnapshotActions:
         context: RequestContext,
         volume_id: str,
         *,
-        description: str = "",
+        description: str | None = None,
         dialect: Dialect = ESSEX,
         **kwargs: object,
     ) -> dict[str, object]:

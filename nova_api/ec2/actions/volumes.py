@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from nova_api import errors, limits
+from nova_api.cloud.volume import VolumeSpec
 from nova_api.context import RequestContext
 from nova_api.ec2 import ids
 from nova_api.ec2.dialect import ESSEX, Dialect
@@ -28,7 +29,8 @@ ACTIONS: tuple[Action, ...] = (
         "create_volume",
         SYSADMIN,
         {
-            "Size": Integer(1, limits.MAX_VOLUME_GB),
+            # The quota goes before the most that a volume may have, as in 2012.1.
+            "Size": Integer(1, limits.MAX_INTEGER),
             "SnapshotId": Text(),
             "AvailabilityZone": Text(max=limits.MAX_NAME),
         },
@@ -96,7 +98,9 @@ class VolumeActions:
         :raises MissingParameter: neither size nor snapshot
         """
         snapshot = None if not snapshot_id else snapshot_number(snapshot_id)
-        row = self.runtime.volume.create(context, size=size, snapshot=snapshot, zone=availability_zone or None)
+        row = self.runtime.volume.create(
+            context, VolumeSpec(size=size, snapshot=snapshot, zone=availability_zone or None)
+        )
         return _volume(row, context, dialect)
 
     def delete_volume(
