@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from nova_api.openstack.extensions import AttributeExtension, ExtensionDescriptor, on_servers
+from nova_api.openstack.extensions import AttributeExtension, ExtensionDescriptor, allowed, on_servers
+from nova_api.openstack.server_input import truth
 from nova_api.openstack.xml import Element, Template
 
 _NAMESPACE = "http://docs.openstack.org/compute/ext/disk_config/api/v1.1"
@@ -18,7 +19,7 @@ def _of_image(properties: Any) -> str:
     given = properties.get("auto_disk_config")
     if given is None:
         return ""
-    return f',"{_NAME}":"{"AUTO" if str(given).lower() in ("1", "true", "t", "yes", "y", "on") else "MANUAL"}"'
+    return f',"{_NAME}":"{"AUTO" if truth(given) else "MANUAL"}"'
 
 
 class Disk_config(ExtensionDescriptor):
@@ -30,9 +31,10 @@ class Disk_config(ExtensionDescriptor):
     updated = "2011-09-27T00:00:00+00:00"
 
     def get_attributes(self) -> Iterable[AttributeExtension]:
-        yield from on_servers(self, ("diskConfig",), _of_server, documents=("show", "detail", "create", "update"))
+        may = allowed("disk_config")
+        yield from on_servers(self, ("diskConfig",), _of_server, may, ("show", "detail", "create", "update"))
         shown = {self.xmlname("diskConfig"): _NAME}
         nsmap = {self.alias: _NAMESPACE}
         one, listed = Element("image", attributes=shown), Element("images", Element("image", attributes=shown))
-        yield AttributeExtension("images", _of_image, Template(one, nsmap), on=("show",))
-        yield AttributeExtension("images", _of_image, Template(listed, nsmap), on=("detail",))
+        yield AttributeExtension("images", _of_image, Template(one, nsmap), may, on=("show",))
+        yield AttributeExtension("images", _of_image, Template(listed, nsmap), may, on=("detail",))
