@@ -69,7 +69,30 @@ class ProjectMapper(APIMapper):
         super().resource(member_name, collection_name, **options)
 
 
-class APIRouter(base.Router):
+class ResourceRouter(base.Router):
+    """Routes requests to resources by the path, without what Routes' own middleware would add to it."""
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        # Routes' own middleware would let ``?_method=DELETE`` make a GET delete, and takes any ending of an id for a
+        # format (spec 11.1, 1; 1.4): the mapper is asked here instead.
+        path = decoded(environ.get("PATH_INFO", ""))
+        while "//" in path:
+            path = path.replace("//", "/")
+        match = self.map.routematch(self.without_format(path), environ)
+        if not match or not match[0]:
+            return Fault(webob.exc.HTTPNotFound())(environ, start_response)
+        arguments = match[0]
+        environ["wsgiorg.routing_args"] = ((), arguments)
+        controller = arguments["controller"]
+        answer: Iterable[bytes] = controller(environ, start_response)
+        return answer
+
+    def without_format(self, path: str) -> str:
+        """A path without the ending that chooses the type of the answer."""
+        return path[: path.rindex(".")] if path.endswith(_SUFFIXES) else path
+
+
+class APIRouter(ResourceRouter):
     """Routes requests to resources: the core ones, those of extensions, and what extensions add to either.
 
     :param ext_mgr: the extensions; by default what the class attribute ``ExtensionManager`` makes
@@ -88,6 +111,8 @@ class APIRouter(base.Router):
         self._setup_routes(mapper, ext_mgr)
         self._setup_ext_routes(mapper, ext_mgr)
         self._setup_extensions(ext_mgr)
+        for name, resource in self.resources.items():
+            resource.name = name
         super().__init__(mapper)
 
     @classmethod
@@ -122,20 +147,3 @@ class APIRouter(base.Router):
                 continue
             resource.register_actions(extension.controller)
             resource.register_extensions(extension.controller)
-
-    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        # Routes' own middleware would let ``?_method=DELETE`` make a GET delete, and takes any ending of an id for a
-        # format (spec 11.1, 1; 1.4): the mapper is asked here instead.
-        path = decoded(environ.get("PATH_INFO", ""))
-        while "//" in path:
-            path = path.replace("//", "/")
-        if path.endswith(_SUFFIXES):
-            path = path[: path.rindex(".")]
-        match = self.map.routematch(path, environ)
-        if not match or not match[0]:
-            return Fault(webob.exc.HTTPNotFound())(environ, start_response)
-        arguments = match[0]
-        environ["wsgiorg.routing_args"] = ((), arguments)
-        controller = arguments["controller"]
-        answer: Iterable[bytes] = controller(environ, start_response)
-        return answer

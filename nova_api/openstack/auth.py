@@ -12,12 +12,11 @@ from nova_api import limits, runtime
 from nova_api.auth import callers
 from nova_api.auth.tokens import Tokens
 from nova_api.context import RequestContext
+from nova_api.openstack import mounts, wsgi
 from nova_api.openstack.faults import CONTEXT, Fault
-from nova_api.openstack.versions import create_resource
-from nova_api.wsgi import Environ, Middleware, StartResponse, WsgiApplication, decoded
+from nova_api.openstack.versions import V1_0, VOLUME_VERSIONS, VersionDetail, create_resource
+from nova_api.wsgi import Environ, Middleware, StartResponse, WsgiApplication
 
-#: Segments before the project, in a path that names its version.
-_VERSIONS = ("v1.1", "v2")
 _PRINTABLE = re.compile(r"[\x21-\x7e]+\Z")
 
 
@@ -33,6 +32,8 @@ class _Admitting(Middleware):
         self.config = self.services.config
         self._trusted = callers.networks(self.config.trusted_proxies)
         self._version_document = create_resource()
+        self._volume_version = wsgi.Resource(VersionDetail(VOLUME_VERSIONS[0]))
+        self._version_1_0 = create_resource(V1_0)
 
     def remote_address(self, environ: Environ) -> str | None:
         """The address of the caller, as far as it can be believed."""
@@ -41,7 +42,11 @@ class _Admitting(Middleware):
     def show_version(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """The version document, which needs no login (spec 3.1 [D])."""
         environ["wsgiorg.routing_args"] = ((), {"action": "show"})
-        return self._version_document(environ, start_response)
+        of_volumes = environ.get("SCRIPT_NAME", "").endswith(f"/{VOLUME_VERSIONS[0]['mount']}")
+        document = self._volume_version if of_volumes else self._version_document
+        if mounts.is_v1_0(environ):
+            document = self._version_1_0
+        return document(environ, start_response)
 
 
 def _at_root(environ: Environ) -> bool:
@@ -52,9 +57,20 @@ def _unauthorized(explanation: str | None = None) -> Fault:
     return Fault(webob.exc.HTTPUnauthorized(explanation=explanation) if explanation else webob.exc.HTTPUnauthorized())
 
 
+def _management_url(environ: Environ, root: str, project: str) -> str:
+    """What a client puts paths behind; that of the 1.0 API names no project, the token carries it (spec 9.1 [D]).
+
+    :param root: the URL of the login
+    """
+    root = root.rstrip("/")
+    return root if mounts.is_v1_0(environ) else f"{root}/{project}"
+
+
 def _granted(token: str, management_url: str) -> webob.Response:
     """What a login answers: no document, everything in headers."""
-    answer = webob.Response(status=204, content_type="text/plain", charset="UTF-8")
+    answer = webob.Response(status=204)
+    # Set as headers: webob takes a type and a length for nonsense where there is no document (spec 3.1).
+    answer.headers["Content-Type"] = "text/plain; charset=UTF-8"
     answer.headers["X-Auth-Token"] = token
     answer.headers["X-Server-Management-Url"] = management_url
     answer.headers["Content-Length"] = "0"
@@ -80,9 +96,11 @@ class AuthMiddleware(_Admitting):
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         login = "HTTP_X_AUTH_USER" in environ or "HTTP_X_AUTH_KEY" in environ
-        if not login and environ.get("REQUEST_METHOD") == "GET" and _at_root(environ):
-            return self.show_version(environ, start_response)
         req = webob.Request(environ)
+        if not login and environ.get("REQUEST_METHOD") == "GET" and _at_root(environ):
+            # Whoever is logged in is sent from /v1 to /v1/, as in 2012.1.
+            if environ.get("PATH_INFO") or not self.has_authentication(req) or self._context(req) is None:
+                return self.show_version(environ, start_response)
         if not self.has_authentication(req):
             answer: WsgiApplication = self.authenticate(req)
             return answer(environ, start_response)
@@ -124,7 +142,7 @@ class AuthMiddleware(_Admitting):
         project = req.headers.get("X-Auth-Project-Id") or (mine[0] if mine else None)
         if project is None or project not in mine:
             return _unauthorized()
-        url = f"{req.url.strip('/')}/{project}"
+        url = _management_url(req.environ, req.path_url if mounts.is_v1_0(req.environ) else req.url, project)
         return _granted(self.tokens.issue(user, project, url[: limits.MAX_URL]), url)
 
     def _user(self, name: str, key: str) -> str | None:
@@ -155,16 +173,18 @@ class AuthMiddleware(_Admitting):
         )
 
     def _project(self, req: webob.Request, user: str) -> str | None:
-        """The project that a request is about: the path's, else the header's, else the user's first."""
-        environ = req.environ
-        path = environ.get("PATH_INFO", "").lstrip("/")
-        if environ.get("SCRIPT_NAME", "").rpartition("/")[2] not in _VERSIONS:
-            version, _, path = path.partition("/")
-            if version not in _VERSIONS:
-                path = ""
-        if path:
-            return decoded(path.lstrip("/").partition("/")[0])
-        found = req.headers.get("X-Auth-Project-Id")
+        """The project that a request is about: the path's, else the header's, else the user's first.
+
+        In the 1.0 API that of the login counts in place of the header's.
+        """
+        found = mounts.project_of(req.environ)
+        if found is not None:
+            return found
+        if mounts.is_v1_0(req.environ):
+            row = self.tokens.lookup(req.headers["X-Auth-Token"])
+            found = None if row is None else row.project_id
+        else:
+            found = req.headers.get("X-Auth-Project-Id")
         return found or next(iter(self.identity.projects_of(user)), None)
 
 
@@ -195,7 +215,7 @@ class NoAuthMiddleware(_Admitting):
         project = req.headers.get("X-Auth-Project-Id", "admin")
         if not _PRINTABLE.match(user + project):
             return Fault(webob.exc.HTTPBadRequest())
-        return _granted(f"{user}:{project}", f"{req.path_url.rstrip('/')}/{project}")
+        return _granted(f"{user}:{project}", _management_url(req.environ, req.path_url, project))
 
 
 class NovaKeystoneContext(_Admitting):
@@ -203,10 +223,12 @@ class NovaKeystoneContext(_Admitting):
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         user = environ.get("HTTP_X_USER_ID") or environ.get("HTTP_X_USER")
-        project = environ.get("HTTP_X_TENANT_ID") or environ.get("HTTP_X_TENANT")
-        if not user or not project:
+        project = environ.get("HTTP_X_TENANT_ID") or environ.get("HTTP_X_TENANT") or environ.get("HTTP_X_PROJECT_ID")
+        confirmed = environ.get("HTTP_X_IDENTITY_STATUS", "Confirmed") == "Confirmed"
+        if not user or not project or not confirmed:
             return _unauthorized()(environ, start_response)
-        roles = tuple(part.strip() for part in environ.get("HTTP_X_ROLE", "").split(",") if part.strip())
+        named = environ.get("HTTP_X_ROLE") or environ.get("HTTP_X_ROLES") or ""
+        roles = tuple(part.strip() for part in named.split(",") if part.strip())
         is_admin = any(role.lower() == "admin" for role in roles)
         environ[CONTEXT] = RequestContext(
             user_id=user,

@@ -55,7 +55,8 @@ def read_xml(plurals: Mapping[str, str] | None = None) -> Callable[[bytes], dict
 
     def read(body: bytes) -> dict[str, Any]:
         root = _parsed_xml(body)
-        return {"body": {xml.local_name(root): xml.to_plain(root, plurals)}}
+        # A document with nothing in it is one without members, not an empty text.
+        return {"body": {xml.local_name(root): xml.to_plain(root, plurals) or {}}}
 
     return read
 

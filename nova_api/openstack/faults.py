@@ -2,7 +2,8 @@
 
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import webob
@@ -10,9 +11,10 @@ import webob.exc
 from lxml import etree
 
 from nova_api import errors
-from nova_api.context import RequestContext, new_request_id
+from nova_api.context import RequestContext, current_request_id
 from nova_api.openstack.media import BEST, JSON, XML, best_match, plain
-from nova_api.openstack.xml import COMPUTE_NS, safe_text
+from nova_api.openstack.mounts import is_v1_0
+from nova_api.openstack.xml import COMPUTE_NS, V1_0_NS, safe_text
 from nova_api.wsgi import Environ, Middleware, StartResponse, WsgiApplication
 
 log = logging.getLogger(__name__)
@@ -32,6 +34,24 @@ NAMES = {
     501: "notImplemented",
     503: "serviceUnavailable",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How an API writes its faults.
+
+    :ivar names: by status; other: of every other status
+    :ivar namespace: in XML
+    """
+
+    names: Mapping[int, str]
+    other: str
+    namespace: str
+
+
+V1_1 = Dialect(NAMES, "computeFault", COMPUTE_NS)
+#: Spec 9.1.
+V1_0 = Dialect({**NAMES, 403: "resizeNotAllowed", 409: "inProgress"}, "cloudServersFault", V1_0_NS)
 #: What 2012.1 said where a refusal brought no text of its own.
 TEXTS = {
     400: "The server could not comply with the request since it is either malformed or otherwise incorrect.",
@@ -87,9 +107,10 @@ class OverLimitFault(webob.exc.HTTPException):  # type: ignore[misc]  # webob ca
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         kind = wanted(environ)
         if kind == XML:
-            root = etree.Element(f"{{{COMPUTE_NS}}}overLimitFault", nsmap={None: COMPUTE_NS}, code="413")
+            namespace = dialect_of(environ).namespace
+            root = etree.Element(f"{{{namespace}}}overLimitFault", nsmap={None: namespace}, code="413")
             for name, text in (("message", self.message), ("details", self.details)):
-                etree.SubElement(root, f"{{{COMPUTE_NS}}}{name}").text = safe_text(text)
+                etree.SubElement(root, f"{{{namespace}}}{name}").text = safe_text(text)
             body = etree.tostring(root)
         else:
             fault = {"message": self.message, "code": 413, "details": self.details}
@@ -111,6 +132,7 @@ class FaultWrapper(Middleware):
 
     def _answer(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         try:
+            _check_address(environ)
             return self.application(environ, start_response)
         except errors.ApiError as error:
             return of_error(error)(environ, start_response)
@@ -120,6 +142,18 @@ class FaultWrapper(Middleware):
         except Exception:
             log.exception("unexpected error, %s", _request_id(environ))
             return answer(environ, start_response, 500, TEXTS[500])
+
+
+def _check_address(environ: Environ) -> None:
+    """No database but SQLite can be asked for a text that holds NUL: nothing bears such a name.
+
+    :raises HTTPNotFound: it stands in the path
+    :raises HTTPBadRequest: it stands in the query
+    """
+    if "\x00" in environ.get("PATH_INFO", ""):
+        raise webob.exc.HTTPNotFound
+    if "%00" in environ.get("QUERY_STRING", ""):
+        raise webob.exc.HTTPBadRequest
 
 
 def of_error(error: errors.ApiError) -> Fault:
@@ -157,24 +191,29 @@ def answer(
     :param retry: ``Retry-After``, which the document of a 413 repeats
     """
     kind = wanted(environ)
-    body = render(status, message, kind, retry)
+    body = render(status, message, kind, retry, dialect_of(environ))
     sent = dict(headers or {})
     if isinstance(environ.get(CONTEXT), RequestContext):
         sent["X-Compute-Request-Id"] = environ[CONTEXT].request_id
     return send(start_response, status, body, kind, sent)
 
 
-def render(status: int, message: str, kind: str, retry: str | None = None) -> bytes:
+def dialect_of(environ: Environ) -> Dialect:
+    """How the API that a request is for writes its faults."""
+    return V1_0 if is_v1_0(environ) else V1_1
+
+
+def render(status: int, message: str, kind: str, retry: str | None = None, dialect: Dialect = V1_1) -> bytes:
     """A fault as text.
 
     :param kind: ``application/json`` or ``application/xml``
     """
-    name = NAMES.get(status, "computeFault")
+    name, namespace = dialect.names.get(status, dialect.other), dialect.namespace
     if kind == XML:
-        root = etree.Element(f"{{{COMPUTE_NS}}}{name}", nsmap={None: COMPUTE_NS}, code=str(status))
-        etree.SubElement(root, f"{{{COMPUTE_NS}}}message").text = safe_text(message)
+        root = etree.Element(f"{{{namespace}}}{name}", nsmap={None: namespace}, code=str(status))
+        etree.SubElement(root, f"{{{namespace}}}message").text = safe_text(message)
         if retry is not None:
-            etree.SubElement(root, f"{{{COMPUTE_NS}}}retryAfter").text = safe_text(retry)
+            etree.SubElement(root, f"{{{namespace}}}retryAfter").text = safe_text(retry)
         return bytes(etree.tostring(root))
     fault: dict[str, Any] = {"message": message, "code": status}
     if retry is not None:
@@ -211,4 +250,4 @@ def send(
 
 def _request_id(environ: Environ) -> str:
     context = environ.get(CONTEXT)
-    return context.request_id if isinstance(context, RequestContext) else new_request_id()
+    return context.request_id if isinstance(context, RequestContext) else current_request_id()

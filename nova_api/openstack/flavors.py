@@ -20,7 +20,7 @@ def _list(names: Sequence[str]) -> Template:
 
 
 _INDEX, _DETAIL = _list(_BRIEF), _list(_FULL)
-_ONE = Template(Element("flavor", LINKS, select="flavor", attributes=_FULL), COMPUTE_NSMAP)
+ONE = Template(Element("flavor", LINKS, select="flavor", attributes=_FULL), COMPUTE_NSMAP)
 
 
 class FlavorsController(wsgi.Controller):
@@ -63,7 +63,7 @@ class FlavorsController(wsgi.Controller):
             answer["flavors_links"] = links.next(req, detailed("flavors", detail), last_of(shown))
         return wsgi.ResponseObject(answer, slaves=[one.template for one in added])
 
-    @wsgi.serializers(xml=_ONE)
+    @wsgi.serializers(xml=ONE)
     def show(self, req: wsgi.Request, id: str) -> wsgi.ResponseObject:
         """One flavor."""
         row = self.services.flavors.get(id)

@@ -96,7 +96,9 @@ class ImagesController(wsgi.Controller):
     def delete(self, req: wsgi.Request, id: str) -> webob.Response:
         """End an image."""
         found(lambda: self.services.catalogue.delete(req.context, id))
-        return webob.Response(status=204)
+        answer = webob.Response(status=204)
+        answer.headers["Content-Type"] = "text/html; charset=UTF-8"
+        return answer
 
     def create(self, *args: Any, **kwargs: Any) -> None:
         """Images are made of servers, or registered with the image service."""

@@ -1,11 +1,16 @@
-"""``limit`` and ``marker`` of list requests (spec openstack-core.md 5.4)."""
+"""``limit`` and ``marker`` of list requests (spec openstack-core.md 5.4), or ``limit`` and ``offset`` (9.1)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import webob
 import webob.exc
 
+from nova_api import limits
+
+T = TypeVar("T")
 #: More digits than any number that a client means.
 _MAX_DIGITS = 18
 
@@ -44,6 +49,45 @@ def page_of(req: webob.Request, most: int) -> Page:
     return Page(min(limit, most), last(req, "marker") or None)
 
 
+@dataclass(frozen=True, slots=True)
+class OffsetPage:
+    """Which part of a list is asked for, by its place.
+
+    :ivar offset: items before it
+    :ivar limit: most items
+    """
+
+    offset: int
+    limit: int
+
+    def of(self, items: Sequence[T]) -> Sequence[T]:
+        """That part of a list."""
+        return items[self.offset : self.offset + self.limit]
+
+
+def offset_page_of(req: webob.Request, most: int) -> OffsetPage:
+    """What a request says of its page.
+
+    :param most: items that a page holds at most; a limit of 0 means that too
+    :raises HTTPBadRequest: ``limit`` or ``offset`` is no number, or negative
+    """
+    offset, limit = _count(req, "offset"), _count(req, "limit")
+    return OffsetPage(offset, min(limit or most, most))
+
+
+def _count(req: webob.Request, name: str) -> int:
+    text = last(req, name)
+    if text is None:
+        return 0
+    try:
+        number = int(text) if len(text) <= _MAX_DIGITS else limits.MAX_DATABASE_ID
+    except ValueError:
+        raise webob.exc.HTTPBadRequest(explanation=f"{name} param must be an integer") from None
+    if number < 0:
+        raise webob.exc.HTTPBadRequest(explanation=f"{name} param must be positive")
+    return number
+
+
 def last(req: webob.Request, name: str) -> str | None:
     """A parameter of the query; of repeated ones the last one counts.
 
@@ -72,13 +116,13 @@ def number_of(text: str | None) -> int | None:
 
 
 def moment_of(text: str) -> datetime:
-    """``changes-since`` as a time.
+    """``changes-since`` as a time, in UTC.
 
-    :raises HTTPBadRequest: it is none
+    :raises HTTPBadRequest: it is none, or its zone carries it out of the calendar
     """
     # A plus sign that was not quoted arrives as a blank.
     try:
         moment = datetime.fromisoformat(text.strip().replace(" ", "T" if "T" not in text else "+"))
-    except ValueError:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         raise webob.exc.HTTPBadRequest(explanation="Invalid changes-since value") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -23,7 +23,8 @@ from nova_api import limits as bounds
 from nova_api import runtime
 from nova_api.context import RequestContext
 from nova_api.openstack.faults import CONTEXT, OverLimitFault
-from nova_api.wsgi import Application, Environ, Middleware, StartResponse, WsgiApplication, decoded
+from nova_api.openstack.mounts import below_project
+from nova_api.wsgi import Application, Environ, Middleware, StartResponse, WsgiApplication
 
 log = logging.getLogger(__name__)
 
@@ -231,14 +232,6 @@ class RateLimitingMiddleware(Middleware):
             return OverLimitFault(_REFUSAL, str(text), math.ceil(delay))(environ, start_response)
         environ[LIMITS] = lambda: self._limiter.get_limits(user)
         return self.application(environ, start_response)
-
-
-def below_project(environ: Environ) -> str:
-    """Path after the project, with the query: what limits are matched with (spec 6.6 [D])."""
-    path = decoded(environ.get("PATH_INFO", ""))
-    _, _, rest = path.lstrip("/").partition("/")
-    query = environ.get("QUERY_STRING", "")
-    return f"/{rest}?{query}" if query else f"/{rest}"
 
 
 class WsgiLimiter(Application):

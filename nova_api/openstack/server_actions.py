@@ -9,11 +9,15 @@ import webob.exc
 from nova_api import errors, runtime
 from nova_api.cloud.instance_images import SnapshotSpec
 from nova_api.cloud.server_actions import RebuildSpec
+from nova_api.context import RequestContext
 from nova_api.openstack import server_input as given
 from nova_api.openstack import server_requests, wsgi
+from nova_api.openstack.extensions import allowed
 from nova_api.openstack.views import server_xml
 from nova_api.openstack.views.links import Links
 from nova_api.openstack.views.servers import quoted
+
+_may_lay_out = allowed("disk_config")
 
 
 def by_name(name: str) -> Callable[[Any], Any]:
@@ -36,8 +40,8 @@ def argument_of(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return found
 
 
-class ActionsController(wsgi.Controller):
-    """The actions of the core.
+class CommonActions(wsgi.Controller):
+    """The actions that are the same in the APIs 1.0 and 1.1.
 
     :param services: the runtime; the current one by default
     """
@@ -45,9 +49,14 @@ class ActionsController(wsgi.Controller):
     def __init__(self, services: runtime.Runtime | None = None) -> None:
         self.services = services or runtime.current()
 
-    def document(self, req: wsgi.Request, text: str, kind: str, more: str = "") -> wsgi.ResponseObject:
-        """The document of a server."""
-        raise NotImplementedError
+    @staticmethod
+    def disk_config(req: wsgi.Request, fields: Mapping[str, Any]) -> bool | None:
+        """How the disk is to be laid out; who fails the rule of that extension has said nothing.
+
+        :returns: whether by the host, None for as it is
+        :raises HTTPBadRequest: neither AUTO nor MANUAL
+        """
+        return given.disk_config_of(fields) if _may_lay_out(req.context) else None
 
     @by_name("reboot")
     def _action_reboot(self, req: wsgi.Request, id: str, body: Any) -> webob.Response:
@@ -58,6 +67,24 @@ class ActionsController(wsgi.Controller):
             raise given.refuse("Argument 'type' for reboot is not HARD or SOFT")
         self.services.server_actions.reboot(req.context, id, kind.upper())
         return wsgi.accepted()
+
+    @by_name("confirmResize")
+    def _action_confirm_resize(self, req: wsgi.Request, id: str, body: Any) -> webob.Response:
+        self.services.server_actions.confirm_resize(req.context, id)
+        return webob.Response(status=204)
+
+    @by_name("revertResize")
+    def _action_revert_resize(self, req: wsgi.Request, id: str, body: Any) -> webob.Response:
+        self.services.server_actions.revert_resize(req.context, id)
+        return wsgi.accepted()
+
+
+class ActionsController(CommonActions):
+    """The actions of the core."""
+
+    def document(self, req: wsgi.Request, text: str, kind: str, more: str = "") -> wsgi.ResponseObject:
+        """The document of a server."""
+        raise NotImplementedError
 
     @by_name("changePassword")
     def _action_change_password(self, req: wsgi.Request, id: str, body: Any) -> webob.Response:
@@ -70,7 +97,7 @@ class ActionsController(wsgi.Controller):
         except errors.ServerState as error:
             # The one refusal of a state that is no conflict (spec 11.1, row 13).
             raise given.refuse(
-                f"Instance {id} in {error.attribute} {error.value}. "
+                f"Instance {error.uuid} in {error.attribute} {error.value}. "
                 "Cannot set_admin_password while the instance is in this state."
             ) from None
         return wsgi.accepted()
@@ -83,6 +110,7 @@ class ActionsController(wsgi.Controller):
         missing = "Could not parse imageRef from request."
         if not isinstance(fields, dict):
             raise given.refuse(missing)
+        disk_config = self.disk_config(req, fields)
         image = given.image_of(fields, missing)
         config = self.services.config
         password = (
@@ -90,7 +118,6 @@ class ActionsController(wsgi.Controller):
             if "adminPass" in fields
             else given.new_password(config.password_length)
         )
-        disk_config = given.disk_config_of(fields)
         values: dict[str, Any] = given.addresses_of(fields)
         if disk_config is not None:
             values["auto_disk_config"] = disk_config
@@ -110,32 +137,23 @@ class ActionsController(wsgi.Controller):
             raise given.refuse("Cannot find image for rebuild") from None
         more = f',"adminPass":{quoted(password)}' if config.enable_instance_password else ""
         answer = self.document(req, id, "update", more)
-        answer["Location"] = _location(req, self.services, "servers", id)
+        answer["Location"] = location_of(req, self.services, "servers", id)
         return answer
 
     @by_name("resize")
     def _action_resize(self, req: wsgi.Request, id: str, body: Any) -> webob.Response:
         asked = body.get("resize")
+        disk_config = self.disk_config(req, asked) if isinstance(asked, dict) else None
         if not isinstance(asked, dict) or "flavorRef" not in asked:
             raise given.refuse("Resize requests require 'flavorRef' attribute.")
         # A URL is taken too, which 2012.1 did not (spec 11.1, row 19).
-        flavorid = given.reference(asked["flavorRef"])
+        flavorid = given.flavor_id(asked["flavorRef"])
         if not flavorid:
             raise given.refuse("Resize request has invalid 'flavorRef' attribute.")
         try:
-            self.services.server_actions.resize(req.context, id, flavorid)
+            self.services.server_actions.resize(req.context, id, flavorid, disk_config)
         except errors.FlavorNotFound:
             raise given.refuse("Unable to locate requested flavor.") from None
-        return wsgi.accepted()
-
-    @by_name("confirmResize")
-    def _action_confirm_resize(self, req: wsgi.Request, id: str, body: Any) -> webob.Response:
-        self.services.server_actions.confirm_resize(req.context, id)
-        return webob.Response(status=204)
-
-    @by_name("revertResize")
-    def _action_revert_resize(self, req: wsgi.Request, id: str, body: Any) -> webob.Response:
-        self.services.server_actions.revert_resize(req.context, id)
         return wsgi.accepted()
 
     @by_name("createImage")
@@ -146,13 +164,22 @@ class ActionsController(wsgi.Controller):
         if not isinstance(asked["name"], str):
             raise webob.exc.HTTPBadRequest
         metadata = _metadata(asked.get("metadata") or {}, "Invalid metadata")
-        if not self.services.config.allow_instance_snapshots:
-            raise given.refuse("Instance snapshots are not permitted at this time.")
-        name = given.storable(asked["name"])[:255]
-        image = self.services.instance_images.of_server(req.context, id, SnapshotSpec(name=name, metadata=metadata))
+        spec = SnapshotSpec(name=given.storable(asked["name"])[:255], metadata=metadata)
+        image = snapshot(self.services, req.context, id, spec)
         answer = wsgi.accepted()
-        answer.headers["Location"] = _location(req, self.services, "images", image)
+        answer.headers["Location"] = location_of(req, self.services, "images", image)
         return answer
+
+
+def snapshot(services: runtime.Runtime, context: RequestContext, server: str, spec: SnapshotSpec) -> str:
+    """Start making an image of a server.
+
+    :returns: UUID of the image
+    :raises HTTPBadRequest: the configuration forbids it
+    """
+    if not services.config.allow_instance_snapshots:
+        raise given.refuse("Instance snapshots are not permitted at this time.")
+    return services.instance_images.of_server(context, server, spec)
 
 
 def _metadata(value: Any, refusal: str) -> dict[str, str]:
@@ -161,5 +188,6 @@ def _metadata(value: Any, refusal: str) -> dict[str, str]:
     return given.metadata_of(value)
 
 
-def _location(req: wsgi.Request, services: runtime.Runtime, collection: str, item: str) -> str:
+def location_of(req: wsgi.Request, services: runtime.Runtime, collection: str, item: str) -> str:
+    """Where what an action has made is found."""
     return f"{Links.of(req, req.context, services.config).own}/{collection}/{item}"

@@ -59,9 +59,14 @@ def name_of(value: Any) -> str:
 
 def storable(text: str) -> str:
     """A text that every database holds: no NUL, no half of a character."""
-    if "\x00" in text or any("\ud800" <= char <= "\udfff" for char in text):
+    if not is_storable(text):
         raise webob.exc.HTTPBadRequest
     return text
+
+
+def is_storable(text: str) -> bool:
+    """Whether every database holds a text, or can be asked for it."""
+    return "\x00" not in text and not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def reference(value: Any) -> str:
@@ -83,10 +88,16 @@ def flavor_of(fields: Fields) -> str:
     """The id of the flavor that is meant."""
     if fields.get("flavorRef") is None:
         raise refuse("Missing flavorRef attribute")
-    flavorid = reference(fields["flavorRef"])
-    if not flavorid or len(flavorid) > limits.MAX_FLAVOR_ID or "\x00" in flavorid:
+    flavorid = flavor_id(fields["flavorRef"])
+    if not flavorid:
         raise refuse("Invalid flavorRef provided.")
     return flavorid
+
+
+def flavor_id(value: Any) -> str:
+    """The id in a reference to a flavor; empty for one that no flavor can have."""
+    text = reference(value)
+    return text if len(text) <= limits.MAX_FLAVOR_ID and is_storable(text) else ""
 
 
 def new_password(length: int) -> str:
@@ -127,7 +138,7 @@ def _is_ipv4(text: str) -> bool:
         return False
     try:
         socket.inet_aton(text)
-    except (OSError, UnicodeError):
+    except (OSError, UnicodeError, ValueError):
         return False
     return True
 
@@ -228,7 +239,7 @@ def user_data_of(value: Any) -> str:
     """User data, base64 as it came; characters that are none are skipped, as in 2012.1."""
     if value is None:
         return ""
-    if not isinstance(value, str) or len(value) > limits.MAX_USER_DATA:
+    if not isinstance(value, str) or len(value) > limits.MAX_USER_DATA or not is_storable(value):
         raise refuse("Userdata content cannot be decoded")
     try:
         base64.b64decode(value, validate=False)
@@ -280,10 +291,10 @@ def config_drive_of(value: Any) -> str:
 
 def disk_config_of(fields: Fields) -> bool | None:
     """``OS-DCF:diskConfig``; XML has it as ``auto_disk_config``."""
-    value = fields.get("OS-DCF:diskConfig")
-    if value is None:
+    if "OS-DCF:diskConfig" not in fields:
         plain = fields.get("auto_disk_config")
         return None if plain is None else truth(plain)
+    value = fields["OS-DCF:diskConfig"]
     if value not in ("AUTO", "MANUAL"):
         raise refuse("OS-DCF:diskConfig must be either 'MANUAL' or 'AUTO'.")
     return bool(value == "AUTO")
@@ -296,9 +307,9 @@ def truth(value: Any) -> bool:
 
 def hints_of(body: Fields, fields: Fields) -> Mapping[str, Any] | None:
     """Hints for the scheduler; those beside the server go before those within (CVE-2012-3371: bounded)."""
-    hints = body.get("os:scheduler_hints", fields.get("scheduler_hints"))
-    if hints is None:
+    if "os:scheduler_hints" not in body and fields.get("scheduler_hints") is None:
         return None
+    hints = body.get("os:scheduler_hints", fields.get("scheduler_hints"))
     if not isinstance(hints, dict) or len(hints) > limits.MAX_SCHEDULER_HINTS:
         raise webob.exc.HTTPBadRequest
     for key, value in hints.items():

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from nova_api.openstack.bodies import with_root
-from nova_api.openstack.xml import attribute, child, children, local_name, text_of
+from nova_api.openstack.xml import attribute, child, children, local_name, text_of, to_plain
 
 _SERVER = ("name", "imageRef", "flavorRef", "adminPass", "accessIPv4", "accessIPv6", "auto_disk_config")
 _DISK_CONFIG = "OS-DCF:diskConfig"
@@ -15,7 +15,8 @@ def metadata_of(element: Any) -> dict[str, str]:
     return {one.get("key", ""): text_of(one) for one in children(element, "meta")}
 
 
-def _attributes(element: Any, names: Sequence[str]) -> dict[str, Any]:
+def attributes_of(element: Any, names: Sequence[str]) -> dict[str, Any]:
+    """Attributes out of these that are there, and not empty."""
     found = {name: attribute(element, name) for name in names}
     return {name: value for name, value in found.items() if value is not None}
 
@@ -23,39 +24,50 @@ def _attributes(element: Any, names: Sequence[str]) -> dict[str, Any]:
 def _files(element: Any) -> list[dict[str, Any]]:
     files = []
     for one in children(element, "file"):
-        file = _attributes(one, ("path",))
+        file = attributes_of(one, ("path",))
         file["contents"] = text_of(one)
         files.append(file)
     return files
 
 
-def _common(element: Any) -> dict[str, Any]:
-    """What servers and rebuilds have in common."""
+def parts_of(element: Any) -> dict[str, Any]:
+    """Metadata, files and disk layout, which servers and rebuilds have in common."""
     found: dict[str, Any] = {}
     for name, read in (("metadata", metadata_of), ("personality", _files)):
         part = child(element, name)
         if part is not None:
             found[name] = read(part)
-    disk_config = next((value for key, value in element.attrib.items() if key.endswith("}diskConfig")), None)
-    if disk_config:
-        found[_DISK_CONFIG] = disk_config
-    return found
+    return {**found, **disk_layout_of(element)}
+
+
+def disk_layout_of(element: Any) -> dict[str, str]:
+    """How the disk is to be laid out, where the element says so by the attribute of OS-DCF."""
+    said = next((value for key, value in element.attrib.items() if key.endswith("}diskConfig")), None)
+    return {_DISK_CONFIG: said} if said else {}
 
 
 def server_of(root: Any) -> dict[str, Any]:
     """A ``server`` to be created."""
-    found = {**_attributes(root, _SERVER), **_common(root)}
+    found = {**attributes_of(root, _SERVER), **parts_of(root)}
     networks = child(root, "networks")
     if networks is not None:
-        found["networks"] = [_attributes(one, ("uuid", "fixed_ip")) for one in children(networks, "network")]
+        found["networks"] = [attributes_of(one, ("uuid", "fixed_ip")) for one in children(networks, "network")]
     groups = child(root, "security_groups")
     if groups is not None:
-        found["security_groups"] = [_attributes(one, ("name",)) for one in children(groups, "security_group")]
+        found["security_groups"] = [attributes_of(one, ("name",)) for one in children(groups, "security_group")]
     body: dict[str, Any] = {local_name(root): found}
     hints = child(root, "scheduler_hints")
     if hints is not None:
         body["os:scheduler_hints"] = _hints(hints)
     return {"body": body}
+
+
+def update_of(root: Any) -> dict[str, Any]:
+    """What of a ``server`` is to be changed: attributes and children are the same, as in every plain document."""
+    found = to_plain(root) or {}
+    if isinstance(found, dict):
+        found |= disk_layout_of(root)
+    return {"body": {local_name(root): found}}
 
 
 def _hints(element: Any) -> dict[str, list[str]]:
@@ -71,7 +83,7 @@ def action_of(root: Any) -> dict[str, Any]:
     if name in ("confirmResize", "revertResize"):
         return {"body": {name: None}}
     found: dict[str, Any] = {key: value for key, value in root.attrib.items() if not key.startswith("{")}
-    found |= _common(root)
+    found |= parts_of(root)
     if name == "rebuild":
         for ignored in ("adminPass", "accessIPv4", "accessIPv6"):
             found.pop(ignored, None)
@@ -89,6 +101,7 @@ def meta_request(root: Any) -> dict[str, Any]:
 
 
 create_server = with_root(server_of)
+update_server = with_root(update_of)
 server_action = with_root(action_of)
 set_metadata = with_root(metadata_request)
 set_item = with_root(meta_request)

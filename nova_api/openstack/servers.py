@@ -7,7 +7,7 @@ import webob.exc
 
 from nova_api import errors, runtime
 from nova_api.cloud.launch import Device, LaunchSpec, ServerSpec
-from nova_api.cloud.servers import MarkerNotFound, ServerQuery
+from nova_api.cloud.servers import Launched, MarkerNotFound, ServerQuery
 from nova_api.context import RequestContext
 from nova_api.openstack import paging, server_requests, wsgi
 from nova_api.openstack import server_input as given
@@ -110,11 +110,8 @@ class ServersController(ActionsController):
         :param devices: volumes that they start with
         """
         fields = given.entity(body, "server")
-        spec = self._spec(body, fields, devices)
-        try:
-            launched = self.services.servers.create(req.context, spec)
-        except _NAMED as error:
-            raise given.refuse(_SAID.get(type(error), error.message)) from None
+        spec = self._spec(body, fields, devices, self.disk_config(req, fields))
+        launched = started(self.services, req.context, spec, _SAID)
         if given.truth(fields.get("return_reservation_id", False)):
             # 2012.1 had no document of this in XML at all.
             return wsgi.ResponseObject({"reservation_id": launched.reservation_id}, xml=_Empty)
@@ -128,14 +125,17 @@ class ServersController(ActionsController):
         answer["Location"] = f"{links.own}/servers/{row.uuid}"
         return answer
 
-    def _spec(self, body: Mapping[str, Any], fields: Mapping[str, Any], devices: Sequence[Device]) -> LaunchSpec:
-        """A create, checked in the order of 2012.1."""
-        disk_config = given.disk_config_of(fields)
+    def _spec(
+        self, body: Mapping[str, Any], fields: Mapping[str, Any], devices: Sequence[Device], disk_config: bool | None
+    ) -> LaunchSpec:
+        """A create, checked in the order of 2012.1: what extensions read comes first."""
+        hints = given.hints_of(body, fields)
         password = given.password_of(fields["adminPass"]) if "adminPass" in fields else None
         if "name" not in fields:
             raise given.refuse("Server name is not defined")
         name = given.name_of(fields["name"])
-        image = given.image_of(fields)
+        # Whoever starts from a volume may say that there is no image.
+        image = "" if devices and fields.get("imageRef") == "" else given.image_of(fields)
         files = given.files_of(fields.get("personality"))
         groups = given.groups_of(fields.get("security_groups"))
         networks = given.networks_of(fields.get("networks"))
@@ -161,17 +161,19 @@ class ServersController(ActionsController):
                 admin_password=password or given.new_password(self.services.config.password_length),
                 config_drive=given.config_drive_of(fields.get("config_drive")),
                 auto_disk_config=disk_config,
-                hints=given.hints_of(body, fields),
-                **addresses,
+                hints=hints,
+                access_ip_v4=addresses.get("access_ip_v4"),
+                access_ip_v6=addresses.get("access_ip_v6"),
             ),
         )
 
     @wsgi.serializers(xml=server_xml.ONE)
+    @wsgi.deserializers(xml=server_requests.update_server)
     def update(self, req: wsgi.Request, id: str, body: Any) -> wsgi.ResponseObject:
         """Change name, access addresses or disk layout."""
         fields = given.entity(body, "server")
         values: dict[str, Any] = {}
-        disk_config = given.disk_config_of(fields)
+        disk_config = self.disk_config(req, fields)
         if disk_config is not None:
             values["auto_disk_config"] = disk_config
         if "name" in fields:
@@ -186,6 +188,20 @@ class ServersController(ActionsController):
     def delete(self, req: wsgi.Request, id: str) -> None:
         """End a server."""
         self.services.servers.delete(req.context, id)
+
+
+def started(
+    services: runtime.Runtime, context: RequestContext, spec: LaunchSpec, said: Mapping[type[errors.ApiError], str]
+) -> Launched:
+    """Start servers.
+
+    :param said: what is said of refusals, where it is not what these say themselves
+    :raises HTTPBadRequest: the request names something that is not there, or cannot be had
+    """
+    try:
+        return services.servers.create(context, spec)
+    except _NAMED as error:
+        raise given.refuse(said.get(type(error), error.message)) from None
 
 
 class _Empty:

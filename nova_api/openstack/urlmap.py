@@ -9,6 +9,7 @@ from typing import Any
 
 from nova_api import wsgi
 from nova_api.openstack.media import ATOM, BEST, JSON, SUPPORTED, best_match, parse_options
+from nova_api.openstack.mounts import MOUNTED
 from nova_api.wsgi import Environ, StartResponse, WsgiApplication
 
 
@@ -34,6 +35,7 @@ class URLMap(wsgi.UrlMap):
             if prefix is None:
                 prefix = self._of_version(options)
         environ[BEST] = wanted or JSON
+        environ[MOUNTED] = self.by_prefix
         prefix = prefix or ""
         application = self.by_prefix.get(prefix)
         if application is None:

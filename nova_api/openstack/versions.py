@@ -7,6 +7,7 @@ import webob
 
 from nova_api.openstack import wsgi
 from nova_api.openstack.media import VENDOR_JSON, VENDOR_XML
+from nova_api.openstack.mounts import MOUNTED
 from nova_api.openstack.xml import ATOM_NS, COMMON_NSMAP, LINKS, Element, Template
 
 _UPDATED = "2011-01-21T11:33:21Z"
@@ -33,6 +34,49 @@ VERSIONS: Sequence[Mapping[str, Any]] = (
                 "rel": "describedby",
                 "type": "application/vnd.sun.wadl+xml",
                 "href": f"{_DOCUMENTS}/wadl/os-compute-1.1.wadl",
+            },
+        ],
+    },
+)
+
+_DOCUMENTS_1_0 = "http://docs.rackspacecloud.com/servers/api/v1.0"
+#: The version before: listed where it is mounted (spec 9.1 [D]).
+V1_0: Mapping[str, Any] = {
+    "id": "v1.0",
+    "mount": "v1.0",
+    "status": "DEPRECATED",
+    "updated": _UPDATED,
+    "media-types": [
+        {"base": f"application/{kind}", "type": f"application/vnd.openstack.compute-v1.0+{kind}"}
+        for kind in ("xml", "json")
+    ],
+    "documents": [
+        {"rel": "describedby", "type": "application/pdf", "href": f"{_DOCUMENTS_1_0}/cs-devguide-20110125.pdf"},
+        {"rel": "describedby", "type": "application/vnd.sun.wadl+xml", "href": f"{_DOCUMENTS_1_0}/application.wadl"},
+    ],
+}
+
+_VOLUME_TYPE = "application/vnd.openstack.volume"
+#: The same for the Volume API.
+VOLUME_VERSIONS: Sequence[Mapping[str, Any]] = (
+    {
+        "id": "v1.0",
+        "mount": "v1",
+        "status": "CURRENT",
+        "updated": "2012-01-04T11:33:21Z",
+        "media-types": [
+            {"base": f"application/{kind}", "type": f"{_VOLUME_TYPE}+{kind};version=1"} for kind in ("xml", "json")
+        ],
+        "documents": [
+            {
+                "rel": "describedby",
+                "type": "application/pdf",
+                "href": "http://jorgew.github.com/block-storage-api/content/os-block-storage-1.0.pdf",
+            },
+            {
+                "rel": "describedby",
+                "type": "application/vnd.sun.wadl+xml",
+                "href": "http://docs.rackspacecloud.com/servers/api/v1.1/application.wadl",
             },
         ],
     },
@@ -122,7 +166,7 @@ class VersionList(wsgi.Controller):
     def index(self, req: wsgi.Request) -> dict[str, Any]:
         """The versions."""
         base = req.application_url.rstrip("/")
-        found = [{**_shown(one, "updated"), "links": [_link(f"{base}/{one['mount']}/")]} for one in self.versions]
+        found = [{**_shown(one, "updated"), "links": [_link(f"{base}/{one['mount']}/")]} for one in self._mounted(req)]
         return {"versions": found}
 
     @wsgi.response(300)
@@ -131,9 +175,15 @@ class VersionList(wsgi.Controller):
         """Where else the path could be looked for."""
         base, path = req.application_url.rstrip("/"), req.path_info.strip("/")
         found = [
-            {**_shown(one, "media-types"), "links": [_link(f"{base}/{one['mount']}/{path}")]} for one in self.versions
+            {**_shown(one, "media-types"), "links": [_link(f"{base}/{one['mount']}/{path}")]}
+            for one in self._mounted(req)
         ]
         return {"choices": found}
+
+    def _mounted(self, req: wsgi.Request) -> Sequence[Mapping[str, Any]]:
+        """The versions that there are: the one before is among them where it is mounted (spec 9.1 [D])."""
+        older = [V1_0] if f"/{V1_0['mount']}" in req.environ.get(MOUNTED, ()) else []
+        return [*self.versions, *older]
 
 
 class Versions(wsgi.Resource):
@@ -168,6 +218,6 @@ class VersionDetail(wsgi.Controller):
         return webob.Response(status=302, location=f"{req.application_url}/", content_type="text/plain")
 
 
-def create_resource() -> wsgi.Resource:
-    """The version document of the routers of v1.1 and v2."""
-    return wsgi.Resource(VersionDetail())
+def create_resource(version: Mapping[str, Any] = VERSIONS[0]) -> wsgi.Resource:
+    """The version document of a router; that of v1.1 and v2 by default."""
+    return wsgi.Resource(VersionDetail(version))

@@ -201,7 +201,7 @@ class ResponseObject:
             merging = self._slaves and self.media_class == "xml"
             return bytes(made.serialize(shown, self._slaves) if merging else made.serialize(shown))
         if self.media_class == "xml":
-            return xml.plain_document(shown)
+            return xml.plain_document(shown) if shown else b""
         return json.dumps(shown, default=str).encode()
 
 
@@ -216,6 +216,7 @@ class Resource(base.Application):
 
     def __init__(self, controller: Any = None) -> None:
         self.controller = controller
+        self.name = type(controller).__name__  # a router tells it the name of its collection
         self.wsgi_actions: dict[str, Callable[..., Any]] = {}
         self.wsgi_extensions: dict[str, list[Callable[..., Any]]] = {}
         self.wsgi_action_extensions: dict[str, list[Callable[..., Any]]] = {}
@@ -257,6 +258,7 @@ class Resource(base.Application):
         content_type, body = bodies.body_of(request)
         accept = request.best_match_content_type()
         method, extensions = self.get_method(name, content_type, body)
+        request.environ[base.ACTION] = f"{self.name}.{getattr(method, '__name__', 'call').strip('_')}"
         if content_type is not None:
             own = getattr(method, _DESERIALIZERS, {}).get(CLASSES[content_type])
             arguments.update(bodies.arguments_of(own, content_type, body))

@@ -13,6 +13,8 @@ from lxml import etree
 from nova_api import limits
 
 COMPUTE_NS = "http://docs.openstack.org/compute/api/v1.1"
+#: Of the 1.0 API, whose documents were the hoster's that it comes from.
+V1_0_NS = "http://docs.rackspacecloud.com/servers/api/v1.0"
 COMMON_NS = "http://docs.openstack.org/common/api/v1.0"
 ATOM_NS = "http://www.w3.org/2005/Atom"
 
@@ -179,6 +181,16 @@ class Element:
             one.write(made, datum, namespace)
 
 
+class FreeElement(Element):
+    """An element whose children are named by the keys of the mapping that it shows; lists hold items."""
+
+    __slots__ = ()
+
+    def fill(self, made: Any, datum: Any, namespace: str | None) -> None:
+        """Give an lxml element a child per key."""
+        _write_plain(made, self.tag, datum or {}, {})
+
+
 def _selected(datum: Any, selector: Selector) -> Any:
     if not isinstance(selector, str):
         return selector(datum)
@@ -280,12 +292,26 @@ def _write_plain(element: Any, name: str, value: Any, singulars: Mapping[str, st
 def _sub(element: Any, name: Any) -> Any:
     namespace = etree.QName(element).namespace
     try:
-        return etree.SubElement(element, f"{{{namespace}}}{name}" if namespace else str(name))
+        # lxml would take braces for a namespace of the client's choice.
+        tag = "" if "{" in str(name) else str(name)
+        return etree.SubElement(element, f"{{{namespace}}}{tag}" if namespace else tag)
     except ValueError:
         # A free key, of a metadata item for example, that cannot be a tag.
         made = etree.SubElement(element, f"{{{namespace}}}item" if namespace else "item")
         made.set("key", safe_text(name))
         return made
+
+
+class FreeDocument:
+    """A document of one member whose name is free: it is the root's."""
+
+    @staticmethod
+    def serialize(data: Mapping[str, Any]) -> bytes:
+        """The document; a name that cannot be a tag stands in an attribute."""
+        ((key, value),) = data.items()
+        root = _sub(etree.Element("holder"), key)
+        root.text = safe_text(value)
+        return bytes(etree.tostring(root, xml_declaration=True, encoding="UTF-8"))
 
 
 #: The links of every resource, as they stand in JSON under ``links``.

@@ -23,11 +23,12 @@ STOCK_400 = "The server could not comply with the request since it is either mal
 class Door:
     """The OpenStack door of a cloud in this process.
 
-    :ivar version: the mount that requests go to
+    :ivar version: the mount that requests go to; api: the application of the Paste file
     """
 
     cloud: Cloud
     version: str = "v1.1"
+    api: str = "osapi_compute"
     tokens: dict[str, str] = field(default_factory=dict)
 
     def call(
@@ -37,7 +38,7 @@ class Door:
         request = webob.Request.blank(path, method=method, headers=headers or {}, base_url="http://localhost")
         if body is not None:
             request.body = body
-        return request.get_response(self.cloud.app("osapi_compute"))
+        return request.get_response(self.cloud.app(self.api))
 
     def login(self, user: str) -> str:
         """The user's token."""

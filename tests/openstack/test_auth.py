@@ -36,6 +36,7 @@ def test_a_login(door: Door, path: str) -> None:
     assert (answer.status_int, answer.body) == (204, b"")
     assert re.fullmatch("[0-9a-f]{40}", answer.headers["X-Auth-Token"])
     assert answer.headers["X-Server-Management-Url"] == f"http://localhost{path.rstrip('/')}/acme"
+    assert (answer.headers["Content-Type"], answer.headers["Content-Length"]) == ("text/plain; charset=UTF-8", "0")
     assert "X-Storage-Url" not in answer.headers
 
 

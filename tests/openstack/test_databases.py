@@ -45,6 +45,7 @@ def test_a_walk(door: Door) -> None:
     shown = door.server(first)
     assert (shown["metadata"], shown["OS-EXT-STS:power_state"]) == ({"k": "v", "č": "ž"}, 1)
     assert shown["created"].endswith("Z") and len(shown["created"]) == 20
+    assert names(door, "all_tenants=1&instance_name=instance-0000000.$&tenant_id=globex", "admin") == ["db-three"]
     address = shown["addresses"]["private"][0]["addr"]
     assert names(door, f"all_tenants=1&ip={address.replace('.', '%5C.')}$", "admin") == ["db-one"]
 
@@ -70,3 +71,15 @@ def test_a_walk(door: Door) -> None:
     assert names(door, "name=[dD][bB]") == []
     assert sorted(names(door, "changes-since=2012-01-01T00:00:00Z")) == ["DB-two", "db-one"]
     assert door.delete(f"/images/{image}").status_int == 204
+
+
+def test_what_no_database_can_be_asked_for(door: Door) -> None:
+    for query in ("image=%00", "flavor=a%00b", "reservation_id=%00", "all_tenants=1&user_id=%00", "%00=1"):
+        assert door.ask(f"/servers?{query}", user="admin").status_int == 400
+    assert door.ask("/images?name=%00").status_int == 400
+    for path in ("/servers/%00", "/images/a%00", "/flavors/%00", f"/images/{RAW}/metadata/%00"):
+        assert door.ask(path).status_int == 404
+    assert door.call("/v1.1/%00/servers", headers={"X-Auth-Token": door.login("alice")}).status_int == 404
+    assert message(door.new(user_data="\x00")) == (400, "Userdata content cannot be decoded")
+    for flavor in ("\x00", "\ud800"):
+        assert message(door.new(flavorRef=flavor)) == (400, "Invalid flavorRef provided.")

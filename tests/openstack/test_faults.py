@@ -147,7 +147,11 @@ def test_a_positional_text_is_a_detail_that_is_not_shown() -> None:
         (errors.InstanceNotFound("secret-id"), 404, TEXTS[404]),
         (errors.ImageNotFound("x"), 404, "Image x could not be found."),
         (errors.InstanceLimitExceeded(), 413, "Quota exceeded: code=InstanceLimitExceeded"),
-        (errors.ServerState("reboot", "vm_state", "error"), 409, "Cannot 'reboot' while instance is in vm_state error"),
+        (
+            errors.ServerState("reboot", "vm_state", "error", "uuid"),
+            409,
+            "Cannot 'reboot' while instance is in vm_state error",
+        ),
         (errors.PolicyNotAuthorized("compute:x"), 403, "Policy doesn't allow compute:x to be performed."),
         (errors.InvalidParameterValue("no"), 400, "no"),
     ],

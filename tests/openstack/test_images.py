@@ -65,7 +65,7 @@ def test_statuses(door: Door, stored: str, status: str, progress: int) -> None:
     assert image in {one["id"] for one in door.ask(f"/images?status={status}").json["images"]} or status == "UNKNOWN"
 
 
-@pytest.mark.parametrize("image", [NOBODY, "nonsense", IMAGES["globex-private"], "x" * 500, "%00"])
+@pytest.mark.parametrize("image", [NOBODY, "nonsense", IMAGES["globex-private"], "x" * 500])
 def test_unknown_images(door: Door, image: str) -> None:
     assert message(door.ask(f"/images/{image}")) == NOT_FOUND
     assert message(door.delete(f"/images/{image}")) == NOT_FOUND
@@ -114,7 +114,8 @@ def test_pages(door: Door) -> None:
 def test_delete(door: Door) -> None:
     image = snapshot(door)
     assert message(door.delete(f"/images/{image}", user="bob")) == NOT_FOUND
-    assert door.delete(f"/images/{image}").status_int == 204
+    answer = door.delete(f"/images/{image}")
+    assert (answer.status_int, answer.headers["Content-Type"], answer.body) == (204, "text/html; charset=UTF-8", b"")
     assert message(door.ask(f"/images/{image}")) == NOT_FOUND
     assert message(door.put(f"/images/{image}/metadata/a", {"meta": {"a": "b"}})) == NOT_FOUND
 

@@ -4,8 +4,10 @@ import base64
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from lxml import etree
 
+from nova_api.db import models
 from nova_api.testing import cloud as running
 from tests.openstack.fakes import DOCUMENT, IMAGES, NOBODY, RAW, STOCK_400, STOCK_404, Door, message
 from tests.openstack.test_servers import change
@@ -171,6 +173,7 @@ def test_snapshots_switched_off(tmp_path: object) -> None:
         ("resize", None, "Resize requests require 'flavorRef' attribute."),
         ("resize", {"flavorRef": ""}, "Resize request has invalid 'flavorRef' attribute."),
         ("resize", {"flavorRef": None}, "Resize request has invalid 'flavorRef' attribute."),
+        ("resize", {"flavorRef": "\ud800"}, "Resize request has invalid 'flavorRef' attribute."),
         ("resize", {"flavorRef": "99"}, "Unable to locate requested flavor."),
         ("resize", {"flavorRef": "1"}, "Resize requires a change in size."),
         ("createImage", {}, "createImage entity requires name attribute"),
@@ -302,3 +305,15 @@ def test_bad_xml(door: Door, server: str, document: str, text: str) -> None:
     answer = door.ask(f"/servers/{server}/action", "POST", xml=document)
     assert answer.status_int == 400
     assert etree.fromstring(answer.body).findtext(f"{COMPUTE}message") == text
+
+
+def test_a_password_does_not_end_what_the_server_is_at(door: Door) -> None:
+    server = door.boot()
+    runtime = door.cloud.runtime
+    mine = models.instances.c.uuid == server
+    runtime.db.write(lambda tx: tx.execute(models.instances.update().where(mine).values(task_state="rebooting")))
+    for _ in range(2):
+        assert door.act(server, "changePassword", {"adminPass": "new"}).status_int == 202
+        door.cloud.settle()
+        with runtime.db.read() as conn:
+            assert conn.execute(sa.select(models.instances.c.task_state).where(mine)).scalar_one() == "rebooting"

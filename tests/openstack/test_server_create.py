@@ -127,6 +127,7 @@ def test_every_field(door: Door, network: str) -> None:
         ({"networks": [{"uuid": NOBODY}]}, f"Network {NOBODY} could not be found."),
         ({"accessIPv4": "bad"}, "accessIPv4 is not proper IPv4 format"),
         ({"accessIPv4": ""}, "accessIPv4 is not proper IPv4 format"),
+        ({"accessIPv4": "\x00"}, "accessIPv4 is not proper IPv4 format"),
         ({"accessIPv4": 5}, "accessIPv4 is not proper IPv4 format"),
         ({"accessIPv6": "1.2.3.4"}, "accessIPv6 is not proper IPv6 format"),
         ({"user_data": "a"}, "Userdata content cannot be decoded"),
@@ -152,6 +153,27 @@ def test_every_field(door: Door, network: str) -> None:
 )
 def test_refused_fields(door: Door, fields: dict[str, Any], text: str) -> None:
     assert fault(door.new(**fields)) == (400, "badRequest", text)
+
+
+def test_the_order_of_the_checks(fresh: Door) -> None:
+    faults: list[tuple[dict[str, Any], int, str]] = [
+        ({"min_count": 11}, 413, "Quota exceeded: code=InstanceLimitExceeded"),
+        ({"metadata": {str(n): "" for n in range(129)}}, 413, "Quota exceeded: code=MetadataLimitExceeded"),
+        ({"personality": [{"path": "/x", "contents": ""}] * 6}, 413, "Personality file limit exceeded"),
+        ({"networks": [{"uuid": NOBODY}]}, 400, f"Network {NOBODY} could not be found."),
+        ({"imageRef": NOBODY}, 400, "Can not find requested image"),
+        ({"imageRef": IMAGES["oracle-min-big"]}, 400, "Instance type's memory is too small for requested image."),
+        ({"key_name": "none"}, 400, "Invalid key_name provided."),
+        ({"security_groups": [{"name": "none"}]}, 400, "Security group none not found for project acme."),
+        ({"availability_zone": "mars"}, 400, "The availability zone mars does not exist"),
+    ]
+    while faults:
+        together: dict[str, Any] = {}
+        for fields, _, _ in reversed(faults):
+            together |= fields
+        _, status, text = faults.pop(0)
+        assert message(fresh.new(**together)) == (status, text)
+    assert fresh.ask("/servers").json == {"servers": []}
 
 
 def test_a_name_is_needed(door: Door) -> None:
@@ -345,6 +367,8 @@ def test_update(door: Door) -> None:
     assert door.server(server)["name"] == "new"
     xml = door.ask(f"/servers/{server}", "PUT", xml='<server name="from xml"/>')
     assert etree.fromstring(xml.body).get("name") == "from xml"
+    assert door.ask(f"/servers/{server}", "PUT", xml="<server/>").status_int == 200
+    assert door.ask(f"/servers/{server}", "PUT", xml="<other/>").status_int == 422
 
 
 @pytest.mark.parametrize(

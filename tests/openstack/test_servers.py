@@ -213,6 +213,8 @@ def test_pages_while_servers_come_and_go(door: Door) -> None:
         ("status=", "Invalid server status: "),
         ("changes-since=asdf", "Invalid changes-since value"),
         ("changes-since=", "Invalid changes-since value"),
+        ("changes-since=9999-12-31T23:59:59-12:00", "Invalid changes-since value"),
+        ("changes-since=0001-01-01T00:00:00%2B12:00", "Invalid changes-since value"),
         ("name=(", "The pattern is not a regular expression that can be used."),
         ("name=(a)%5C1", "The pattern is not a regular expression that can be used."),
         ("name=" + "a" * 300, "A pattern has at most 255 characters."),
@@ -286,6 +288,14 @@ def test_filters(door: Door, three: list[str], query: str, found: list[int]) -> 
         ("&all_tenants=1&ip6=fe80", []),
         ("&all_tenants=1&fixed_ip=nonsense", []),
         ("&all_tenants=1&instance_name=x", []),
+        ("&all_tenants=1&instance_name=inst", [0, 1, 2]),
+        ("&all_tenants=1&instance_name=instance-[0-9a-f]{8}$", [0, 1, 2]),
+        ("&all_tenants=1&instance_name=stance", []),
+        ("&all_tenants=1&project_id=acme", [0, 1, 2]),
+        ("&all_tenants=1&tenant_id=acme", [0, 1, 2]),
+        ("&all_tenants=1&project_id=globex", []),
+        ("&all_tenants=1&tenant_id=acm", []),
+        ("&tenant_id=acme", []),
     ],
 )
 def test_filters_of_administrators(door: Door, three: list[str], query: str, found: list[int]) -> None:

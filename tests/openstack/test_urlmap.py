@@ -84,7 +84,9 @@ def test_the_list_of_versions(door: Door) -> None:
     answer = door.call("/")
     links = [{"rel": "self", "href": "http://localhost/v2/"}]
     about = {"id": "v2.0", "status": "CURRENT", "updated": "2011-01-21T11:33:21Z", "links": links}
-    assert (answer.status_int, answer.json) == (200, {"versions": [about]})
+    older = {**about, "id": "v1.0", "status": "DEPRECATED"}
+    older["links"] = [{"rel": "self", "href": "http://localhost/v1.0/"}]
+    assert (answer.status_int, answer.json) == (200, {"versions": [about, older]})
     root = etree.fromstring(door.call("/", headers={"Accept": XML}).body)
     assert root.tag == f"{COMMON}versions"
     assert root[0].get("id") == "v2.0"
@@ -107,12 +109,15 @@ def test_the_list_of_versions(door: Door) -> None:
 def test_choices(door: Door, path: str, href: str) -> None:
     answer = door.call(path)
     assert answer.status_int == 300
-    (choice,) = answer.json["choices"]
-    assert choice["links"] == [{"rel": "self", "href": href}]
-    assert [one["base"] for one in choice["media-types"]] == [XML, JSON]
+    choices = {one["id"]: one for one in answer.json["choices"]}
+    assert [one["status"] for one in choices.values()] == ["CURRENT", "DEPRECATED"]
+    assert choices["v2.0"]["links"] == [{"rel": "self", "href": href}]
+    assert choices["v1.0"]["links"] == [{"rel": "self", "href": href.replace("/v2/", "/v1.0/", 1)}]
+    for one in choices.values():
+        assert [kind["base"] for kind in one["media-types"]] == [XML, JSON]
     root = etree.fromstring(door.call(path.replace(".json", ".xml"), headers={"Accept": XML}).body)
-    assert root.tag == f"{COMMON}choices"
-    assert len(root.findall(f"{COMMON}version/{COMMON}media-types/{COMMON}media-type")) == 2
+    assert (root.tag, [one.get("id") for one in root]) == (f"{COMMON}choices", ["v2.0", "v1.0"])
+    assert len(root.findall(f"{COMMON}version/{COMMON}media-types/{COMMON}media-type")) == 4
 
 
 @pytest.mark.parametrize("mount", ["/v1.1", "/v2"])

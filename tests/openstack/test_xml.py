@@ -115,3 +115,12 @@ def test_documents_without_a_template() -> None:
     text = plain_document({"hosts": [{"name": "a", "up": True}, {"name": "b c"}]})
     assert text == b"<hosts><host><name>a</name><up>True</up></host><host><name>b c</name></host></hosts>"
     assert plain_document({"x": {"not a tag": 1}}) == b'<x><item key="not a tag">1</item></x>'
+
+
+@pytest.mark.parametrize("namespace", [None, "http://docs.openstack.org/compute/api/v1.1"])
+@pytest.mark.parametrize("key", ["", "{x}y", "{http://www.w3.org/XML/1998/namespace}lang", "a:b", "a{", "1", "a\x00"])
+def test_free_keys_that_are_no_tags(key: str, namespace: str | None) -> None:
+    root = etree.fromstring(plain_document({"x": {key: 1}}, namespace=namespace))
+    (one,) = root
+    assert (local_name(one), etree.QName(one).namespace, one.text) == ("item", namespace, "1")
+    assert one.get("key") == safe_text(key)
