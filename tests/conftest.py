@@ -5,6 +5,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests.databases import KINDS
+
 #: The folders whose tests all need something that a unit test has not got.
 GROUPS = ("wire", "services", "clients", "conformance")
 
@@ -15,10 +17,28 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("nova_api")
 
 
+#: The folders whose modules have a database of each kind.
+DATABASES = ("cloud", "db")
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark the tests of each such folder with its name, so that ``tools/test wire`` finds them."""
+    """Mark the tests of each such folder with its name, so that ``tools/test wire`` finds them.
+
+    Tests of a module that share a database go to the same worker, which makes it once.
+    """
     here = Path(__file__).parent
     for item in items:
-        group = item.path.relative_to(here).parts[0]
-        if group in GROUPS:
-            item.add_marker(group)
+        place = item.path.relative_to(here)
+        if place.parts[0] in GROUPS:
+            item.add_marker(place.parts[0])
+        shared = _database_of(place, item)
+        if shared and item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(shared))
+
+
+def _database_of(place: Path, item: pytest.Item) -> str:
+    """A name for the database that a test shares with others of its module; nothing if it does not."""
+    given = getattr(item, "callspec", None)
+    kinds = [one for one in given.params.values() if one in KINDS] if given and place.parts[0] in DATABASES else []
+    return "-".join([*place.with_suffix("").parts, *kinds]) if kinds else ""

@@ -5,6 +5,8 @@ Used by tests/wire, tests/clients, tests/services and tests/conformance.
 
 import json
 import os
+import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -116,7 +118,7 @@ def running_cloud(
         cloud = _wait_for_cloud(process, state, before, output, time.monotonic() + seconds)
         yield RunningCloud(state, process, cloud, output)
     finally:
-        _end(process)
+        end(process)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
@@ -145,14 +147,18 @@ def _wait_for_cloud(
     return cloud
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def end(process: subprocess.Popen[bytes], seconds: float = 15) -> int:
+    """Have a process end: by SIGTERM, or by SIGKILL when it has not heard that for so long.
+
+    :returns: its exit status
+    """
     if process.poll() is None:
         process.terminate()
         try:
-            process.wait(15)
+            return process.wait(seconds)
         except subprocess.TimeoutExpired:
             process.kill()
-    process.wait()
+    return process.wait()
 
 
 def _tail(path: Path, lines: int = 40) -> str:
@@ -186,3 +192,24 @@ def service(name: str) -> str:
             pytest.fail(reason)
         pytest.skip(reason)
     return url
+
+
+@contextmanager
+def broker() -> Iterator[str]:
+    """The URL of RabbitMQ, with a virtual host of this test's own where ``rabbitmqctl`` may make one.
+
+    Queues are named by their topics alone, as in 2012, so two clouds in one virtual host take each other's messages.
+    Without ``rabbitmqctl`` all tests share one, and their group (``xdist_group("rabbitmq")``) keeps them apart.
+    """
+    url = service("amqp")
+    control = shutil.which("rabbitmqctl")
+    name = f"nova-{secrets.token_hex(6)}"
+    if control is None or subprocess.run([control, "-q", "add_vhost", name], capture_output=True).returncode:
+        yield url
+        return
+    try:
+        user = url.partition("://")[2].partition(":")[0]
+        subprocess.run([control, "-q", "set_permissions", "-p", name, user, ".*", ".*", ".*"], check=True)
+        yield f"{url.rpartition('@')[0]}@{url.rpartition('@')[2].partition('/')[0]}/{name}"
+    finally:
+        subprocess.run([control, "-q", "delete_vhost", name], capture_output=True)

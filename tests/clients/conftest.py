@@ -3,7 +3,7 @@
 import gc
 import http.client
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -85,6 +85,12 @@ def tenant(cloud: RunningCloud, user: str, project: str) -> Tenant:
     )
 
 
+def old_tenant(cloud: RunningCloud, user: str, project: str) -> Tenant:
+    """The same for a client of the 1.0 era."""
+    url = cloud.cloud["endpoints"]["compute_v1.0"]
+    return replace(tenant(cloud, user, project), auth_url=url.removesuffix("/v1.0"), url=url)
+
+
 def account(cloud: RunningCloud, user: str, project: str) -> Account:
     endpoints = cloud.cloud["endpoints"]
     who = cloud.cloud["users"][user]
@@ -123,9 +129,27 @@ def tenant_perf(cloud: RunningCloud) -> Tenant:
 
 
 @pytest.fixture
+def old_perf(cloud: RunningCloud) -> Tenant:
+    """The same user, at the door of the 1.0 API."""
+    return old_tenant(cloud, "perf", "perf")
+
+
+@pytest.fixture
+def old_bob(cloud: RunningCloud) -> Tenant:
+    """Another user, in another project, at the door of the 1.0 API."""
+    return old_tenant(cloud, "bob", "globex")
+
+
+@pytest.fixture
 def tenant_bob(cloud: RunningCloud) -> Tenant:
     """Another user, in another project."""
     return tenant(cloud, "bob", "globex")
+
+
+@pytest.fixture
+def tenant_admin(cloud: RunningCloud) -> Tenant:
+    """The administrator."""
+    return tenant(cloud, "admin", "adminproj")
 
 
 @pytest.fixture

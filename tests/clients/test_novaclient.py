@@ -11,6 +11,7 @@ import pytest
 
 from nova_api.openstack.faults import TEXTS
 from tests.clients.conftest import Tenant
+from tests.servers import RunningCloud
 
 VERSION = "2.10.0"
 #: What a person of 2012 would have written; the answers are printed as JSON.
@@ -89,6 +90,143 @@ print(json.dumps(told))
 """
 
 
+#: Every command of the extensions that owners and operators use, by the managers behind them.
+EXTENSIONS = """
+import json, sys, time
+from datetime import datetime, timedelta
+from novaclient import exceptions
+from novaclient.v1_1 import client
+
+user, key, project, admin, admin_key, admin_project, url, volume_url = sys.argv[1:9]
+nova = client.Client(user, key, project, url)
+boss = client.Client(admin, admin_key, admin_project, url)
+store = client.Client(user, key, project, volume_url)
+told = {}
+
+def until(read, right):
+    for _ in range(300):
+        found = read()
+        if right(found):
+            return found
+        time.sleep(0.1)
+    raise SystemExit('it is %r' % found)
+
+def wait(status):
+    return until(lambda: nova.servers.get(server.id), lambda one: one.status == status)
+
+flavors = dict((one.name, one) for one in nova.flavors.list())
+image = [one for one in nova.images.list() if one.name == 'oracle-raw'][0]
+
+made = nova.keypairs.create('nc-key')
+told['keypair'] = [made.private_key[:10], 'nc-key' in [one.name for one in nova.keypairs.list()]]
+group = nova.security_groups.create('nc-group', 'about')
+rule = nova.security_group_rules.create(group.id, 'tcp', 22, 22, '10.0.0.0/8')
+told['secgroup'] = [nova.security_groups.get(group.id).rules[0]['from_port'],
+                    'nc-group' in [one.name for one in nova.security_groups.list()]]
+server = nova.servers.create('nc-ext', image, flavors['m1.tiny'], key_name='nc-key',
+                             scheduler_hints={'different_host': '00000000-0000-4000-8000-00000000dead'})
+server = wait('ACTIVE')
+server.add_security_group('nc-group')
+server.remove_security_group('nc-group')
+told['pools'] = [one.name for one in nova.floating_ip_pools.list()]
+address = nova.floating_ips.create()
+server.add_floating_ip(address)
+told['floating'] = [nova.floating_ips.get(address.id).instance_id == server.id]
+server.remove_floating_ip(address)
+told['floating'].append(nova.floating_ips.list()[0].instance_id)
+nova.floating_ips.delete(address)
+
+volume = store.volumes.create(1, display_name='nc-volume')
+until(lambda: store.volumes.get(volume.id), lambda one: one.status == 'available')
+attached = nova.volumes.create_server_volume(server.id, volume.id, '/dev/vdc')
+until(lambda: store.volumes.get(volume.id), lambda one: one.status == 'in-use')
+told['attached'] = [attached.device, len(nova.volumes.get_server_volumes(server.id))]
+nova.volumes.delete_server_volume(server.id, volume.id)
+until(lambda: store.volumes.get(volume.id), lambda one: one.status == 'available')
+snapshot = store.volume_snapshots.create(volume.id, display_name='nc-snapshot')
+until(lambda: store.volume_snapshots.get(snapshot.id), lambda one: one.status == 'available')
+told['snapshot'] = snapshot.id in [one.id for one in store.volume_snapshots.list()]
+store.volume_snapshots.delete(snapshot)
+until(store.volume_snapshots.list, lambda found: not [one for one in found if one.id == snapshot.id])
+store.volumes.delete(volume)
+told['volume types'] = type(store.volume_types.list()).__name__
+
+turns = (('pause', 'PAUSED', 'unpause'), ('suspend', 'SUSPENDED', 'resume'), ('stop', 'STOPPED', 'start'))
+for there, status, back in turns:
+    getattr(server, there)()
+    wait(status)
+    getattr(server, back)()
+    wait('ACTIVE')
+told['rescue'] = len(server.rescue()[1]['adminPass'])
+wait('RESCUE')
+server.unrescue()
+wait('ACTIVE')
+boss.servers.lock(server)
+try:
+    server.pause()
+except exceptions.ClientException as error:
+    told['locked'] = error.code
+boss.servers.unlock(server)
+server.backup('nc-backup', 'daily', 1)
+until(nova.images.list, lambda found: 'nc-backup' in [one.name for one in found if one.status == 'ACTIVE'])
+until(lambda: nova.servers.get(server.id), lambda one: getattr(one, 'OS-EXT-STS:task_state') is None)
+boss.servers.migrate(server)
+time.sleep(0.5)
+settled = until(lambda: nova.servers.get(server.id), lambda one: one.status in ('ACTIVE', 'VERIFY_RESIZE'))
+told['after migrate'] = settled.status
+try:
+    boss.servers.live_migrate(server, 'nowhere', False, False)
+except exceptions.ClientException as error:
+    told['live'] = error.code
+boss.servers.reset_state(server, 'active')
+told['console'] = len(server.get_console_output(2).splitlines())
+told['vnc'] = server.get_vnc_console('novnc')['console']['type']
+told['diagnostics'] = boss.servers.diagnostics(server)[1]['memory'] > 0
+told['actions'] = len(boss.servers.actions(server)) if hasattr(boss.servers, 'actions') else 0
+told['interfaces'] = len(nova.virtual_interfaces.list(server.id))
+
+now = datetime.utcnow()
+window = (now - timedelta(days=1), now + timedelta(days=1))
+told['usage'] = [boss.usage.list(window[0], window[1], detailed=True)[0].total_hours > 0,
+                 nova.usage.get(project, window[0], window[1]).tenant_id]
+boss.quotas.update('nc-tenant', cores=7)
+told['quota'] = [nova.quotas.get(project).cores,
+                 boss.quotas.get('nc-tenant').cores, boss.quotas.defaults('nc-tenant').cores]
+flavor = boss.flavors.create('nc.flavor', 128, 1, 1, 'nc77')
+flavor.set_keys({'k': 'v'})
+told['flavor'] = [nova.flavors.get('nc77').ram, flavor.get_keys()]
+flavor.unset_keys(['k'])
+boss.flavors.delete('nc77')
+host = boss.hosts.list_all()[0].host_name if hasattr(boss.hosts, 'list_all') else 'node1'
+told['host'] = [boss.hosts.get(host)[0].project, boss.hosts.update(host, {'status': 'enable'}).status,
+                boss.hosts.host_action(host, 'reboot').power_action]
+group_of_hosts = boss.aggregates.create('nc-aggregate', 'nova')
+group_of_hosts.add_host(host)
+group_of_hosts.set_metadata({'k': 'v'})
+told['aggregate'] = [boss.aggregates.get_details(group_of_hosts.id).hosts == [host],
+                     group_of_hosts.remove_host(host).hosts]
+boss.aggregates.delete(group_of_hosts.id)
+boss.dns_domains.create_public('nc.example.org', project)
+entries = nova.dns_entries
+entries.create('nc.example.org', 'www', '10.1.1.1', 'A')
+told['dns'] = [entries.get('nc.example.org', 'www').ip,
+               [one.name for one in entries.get_for_ip('nc.example.org', ip='10.1.1.1')],
+               'nc.example.org' in [one.domain for one in nova.dns_domains.domains()]]
+entries.delete('nc.example.org', 'www')
+boss.dns_domains.delete('nc.example.org')
+told['networks'] = 'private' in [one.label for one in boss.networks.list()]
+told['certificate'] = [nova.certs.get().data[:10], 'PRIVATE' in nova.certs.create().private_key]
+told['cloudpipes'] = boss.cloudpipe.list()
+
+nova.servers.delete(server)
+until(nova.servers.list, lambda found: server.id not in [one.id for one in found])
+nova.security_group_rules.delete(rule.id)
+nova.security_groups.delete(group.id)
+nova.keypairs.delete('nc-key')
+print(json.dumps(told))
+"""
+
+
 def _python() -> str | None:
     """A Python 2.7 that starts."""
     found = [shutil.which("python2.7"), *sorted(glob.glob(str(Path.home() / ".pyenv/versions/2.7*/bin/python2.7")))]
@@ -142,6 +280,47 @@ def test_a_walk(novaclient: dict[str, str], tenant_perf: Tenant, tmp_path: Path)
         "reverted": "2",
         "image": "y",
         "limits": 128,
+    }
+
+
+@pytest.mark.slow
+def test_the_extensions(
+    novaclient: dict[str, str], tenant_perf: Tenant, tenant_admin: Tenant, cloud: RunningCloud, tmp_path: Path
+) -> None:
+    (tmp_path / "walk.py").write_text(EXTENSIONS)
+    who, boss = tenant_perf, tenant_admin
+    volume_url = cloud.cloud["endpoints"]["volume_v1"]
+    people = (who.user, who.key, who.project, boss.user, boss.key, boss.project)
+    command = [str(PYTHON), str(tmp_path / "walk.py"), *people, who.auth_url, volume_url]
+    done = subprocess.run(command, env=novaclient, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert told.pop("after migrate") in ("ACTIVE", "VERIFY_RESIZE")
+    assert told == {
+        "keypair": ["-----BEGIN", True],
+        "secgroup": [22, True],
+        "pools": ["nova"],
+        "floating": [True, None],
+        "attached": ["/dev/vdc", 1],
+        "snapshot": True,
+        "volume types": "list",
+        "rescue": 12,
+        "locked": 409,
+        "live": 400,
+        "console": 2,
+        "vnc": "novnc",
+        "diagnostics": True,
+        "actions": 0,
+        "interfaces": 1,
+        "usage": [True, who.project],
+        "quota": [1_000_000, 7, 20],
+        "flavor": [128, {"k": "v"}],
+        "host": ["(total)", "enabled", "reboot"],
+        "aggregate": [True, []],
+        "dns": ["10.1.1.1", ["www"], True],
+        "networks": True,
+        "certificate": ["-----BEGIN", True],
+        "cloudpipes": [],
     }
 
 

@@ -2,14 +2,11 @@
 
 import logging
 import secrets
-import selectors
-import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,66 +24,11 @@ from nova_api.rpc.client import Rpc
 from nova_api.rpc.envelope import Message, RemoteError, RpcTimeout
 from nova_api.rpc.outbox import Outbox
 from nova_api.rpc.transport import NoConsumer, TransportError
-from tests.servers import ROOT, free_port, service
+from tests.proxy import Proxy
+from tests.servers import ROOT, service
 
 amqp: Any = kombu
 CONTEXT = RequestContext(user_id="alice", project_id="acme", request_id="req-42", auth_token="t0ken-s3cret")
-
-
-class Proxy:
-    """Stands between us and the broker, and can cut the wire."""
-
-    def __init__(self, target: tuple[str, int]) -> None:
-        self.target = target
-        self.port = free_port()
-        self._server: socket.socket | None = None
-        self._pairs: list[socket.socket] = []
-        self._lock = threading.Lock()
-        self.up()
-
-    def up(self) -> None:
-        self._server = socket.create_server(("127.0.0.1", self.port))
-        threading.Thread(target=self._accept, args=(self._server,), daemon=True).start()
-
-    def down(self) -> None:
-        """Refuse connections, and end those that are there."""
-        assert self._server is not None
-        with suppress(OSError):
-            self._server.shutdown(socket.SHUT_RDWR)
-        self._server.close()
-        self.cut()
-
-    def cut(self) -> None:
-        """End every connection."""
-        with self._lock:
-            pairs, self._pairs = self._pairs, []
-        for end in pairs:
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-
-    def _accept(self, server: socket.socket) -> None:
-        while True:
-            try:
-                near, _ = server.accept()
-            except OSError:
-                return
-            far = socket.create_connection(self.target)
-            with self._lock:
-                self._pairs += [near, far]
-            threading.Thread(target=self._pump, args=(near, far), daemon=True).start()
-
-    @staticmethod
-    def _pump(near: socket.socket, far: socket.socket) -> None:
-        with near, far, selectors.DefaultSelector() as selector:
-            selector.register(near, selectors.EVENT_READ, far)
-            selector.register(far, selectors.EVENT_READ, near)
-            with suppress(OSError):
-                while True:
-                    for key, _ in selector.select():
-                        data = key.fileobj.recv(65536)  # type: ignore[union-attr]
-                        if not data:
-                            return
-                        key.data.sendall(data)
 
 
 class Stage:
@@ -116,7 +58,7 @@ class Stage:
         ready: bool = True,
     ) -> Any:
         topic = self.topic(name)
-        self.queues |= {topic, f"{topic}.{host}"}
+        self.queues |= {topic, f"{topic}.{host}", f"{topic}.suspects", f"{topic}.{host}.suspects"}
         subscription = transport.consume([topic], host, handle, workers)
         if ready:
             until(lambda: subscription._session is not None)

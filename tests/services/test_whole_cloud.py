@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from tests.servers import RunningCloud, running_cloud, service, spawn
+from tests.servers import RunningCloud, broker, end, running_cloud, service, spawn
 from tests.wire.conftest import get, signed_query
 
 
@@ -70,14 +70,12 @@ def test_embedded_nodes_on_a_database_server(tmp_path: Path, kind: str) -> None:
         walk(cloud)
 
 
-# Queues are named by their topics alone, as in 2012, so two such clouds at one broker would take each other's messages.
 @pytest.mark.xdist_group("rabbitmq")
 @pytest.mark.parametrize("kind", ["postgresql", "mysql"])
 def test_nodes_of_their_own_behind_rabbitmq(tmp_path: Path, kind: str) -> None:
-    broker = service("amqp")
     exchange = f"nova-{uuid.uuid4().hex[:8]}"
-    with database(kind) as url:
-        shared = ["--set", f"sql_connection={url}", "--set", f"rpc_transport={broker}"]
+    with database(kind) as url, broker() as place:
+        shared = ["--set", f"sql_connection={url}", "--set", f"rpc_transport={place}"]
         shared += ["--set", f"control_exchange={exchange}", "--set", "rabbit_durable_queues=false"]
         suffix = f"node-{uuid.uuid4().hex[:8]}"
         shared += ["--set", f"host={suffix}"]
@@ -94,5 +92,4 @@ def test_nodes_of_their_own_behind_rabbitmq(tmp_path: Path, kind: str) -> None:
             try:
                 walk(cloud)
             finally:
-                node.terminate()
-                assert node.wait(30) == 0
+                assert end(node, 30) == 0
