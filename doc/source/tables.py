@@ -6,13 +6,15 @@ import re
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-from nova_api import config, errors, testing
+from nova_api import config, errors, metrics, testing
 from nova_api import runtime as runtimes
 from nova_api.ec2 import dialect
 from nova_api.ec2.cloud import ACTIONS
 from nova_api.openstack.compute import APIRouter
 from nova_api.openstack.extensions import ExtensionManager
+from nova_api.openstack.v1_0 import APIRouter as OldRouter
 
 FOLDER = Path(__file__).parent / "generated"
 
@@ -25,6 +27,7 @@ def write() -> None:
         "dialects": _dialects(),
         "actions": _actions(),
         "options": _options(),
+        "metrics": _metrics(),
         **_openstack(),
     }.items():
         (FOLDER / f"{name}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -37,23 +40,50 @@ def _openstack() -> dict[str, list[str]]:
         runtimes.install(runtime)
         try:
             manager = ExtensionManager()
-            router = APIRouter(manager)
+            router, old = APIRouter(manager), OldRouter()
         finally:
             runtimes.uninstall()
             runtime.close()
-    routes = {}
-    for route in router.map.matchlist:
-        methods = ", ".join(sorted((route.conditions or {}).get("method") or ["any"]))
-        action = route.defaults.get("action", "")
-        if action not in ("new", "edit"):
-            routes.setdefault(_path(route), []).append(f"{methods} ({action})")
-    listed = [(f"``{path}``", "; ".join(found)) for path, found in routes.items()]
+    # Every route of the 1.0 API is there a second time, below a project.
+    without_project = [one for one in old.map.matchlist if "{project_id}" not in one.routepath]
     extensions = sorted(manager.extensions.values(), key=lambda one: str(one.alias).lower())
     about = [(f"``{e.alias}``", e.name, " ".join((e.__doc__ or "").split())) for e in extensions]
     return {
-        "routes": _table(("path", "methods"), listed, "55 45"),
+        "routes": _routes(router.map.matchlist),
+        "routes_v1_0": _routes(without_project),
         "extensions": _table(("alias", "name", "what it is"), about, "25 25 50"),
+        "extension_rules": _table(("extension", "adds", "rule"), [_adds(one) for one in extensions], "22 48 30"),
     }
+
+
+def _routes(routes: Iterable[Any]) -> list[str]:
+    found: dict[str, list[str]] = {}
+    for route in routes:
+        methods = ", ".join(sorted((route.conditions or {}).get("method") or ["any"]))
+        action = route.defaults.get("action", "")
+        if action not in ("new", "edit"):
+            found.setdefault(_path(route), []).append(f"{methods} ({action})")
+    listed = [(f"``{path}``", "; ".join(actions)) for path, actions in found.items()]
+    return _table(("path", "methods"), listed, "55 45")
+
+
+def _adds(extension: Any) -> tuple[str, str, str]:
+    """An extension, what it adds to the API, and its rule after ``compute_extension:``."""
+    resources, changes = list(extension.get_resources()), list(extension.get_controller_extensions())
+    attributes = dict.fromkeys(one.collection for one in extension.get_attributes())
+    added = [_code(f"/{_parent(one)}{one.collection}") for one in resources]
+    for one in changes:
+        added.append(f"{one.collection}: {', '.join(_code(name) for name in one.controller.wsgi_actions)}")
+    added += [f"attributes of {name}" for name in attributes]
+    rules = dict.fromkeys(getattr(one.controller, "rule", "") for one in (*resources, *changes))
+    if attributes:
+        rules[type(extension).__module__.rpartition(".")[2]] = ""
+    return _code(extension.alias), "; ".join(added), ", ".join(_code(rule) for rule in rules if rule)
+
+
+def _parent(resource: Any) -> str:
+    above = resource.parent
+    return f"{above['collection_name']}/{{{above['member_name']}_id}}/" if above else ""
 
 
 def _path(route: object) -> str:
@@ -128,3 +158,12 @@ def _options() -> list[str]:
             about += f"; one of {', '.join(field.metadata['choices'])}"
         rows.append((_code(field.name), _code(default), about))
     return _table(("option", "default", "meaning"), rows, "28 22 50")
+
+
+def _metrics() -> list[str]:
+    rows = []
+    for metric in metrics.TABLE:
+        name = f"{metric.name}_total" if metric.kind == "counter" else metric.name
+        whose = "the cloud's" if metric.shared else "of the process"
+        rows.append((_code(name), metric.kind, ", ".join(map(_code, metric.labels)), whose, metric.help))
+    return _table(("name", "kind", "labels", "whose", "what"), rows, "30 10 18 12 30")
