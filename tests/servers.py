@@ -23,6 +23,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 BOOTSTRAP = Path(__file__).parent / "conformance" / "bootstrap.json"
 ANY_PORTS = ("--ec2-port", "0", "--openstack-port", "0", "--metadata-port", "0", "--volume-port", "0")
+#: So many processes start that each should find what the first one compiled, whatever this one was told.
+KEEP_COMPILED = {"PYTHONDONTWRITEBYTECODE": ""}
 START = "import sys; from nova_api.cmd.{} import main; sys.exit(main())"
 
 #: Where the real servers are, and the variable that moves each.
@@ -85,7 +87,7 @@ def spawn(command: str, *options: str, output: Path, env: Mapping[str, str] | No
         return subprocess.Popen(
             [sys.executable, "-c", START.format(command), *options],
             cwd=output.parent,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **(env or {})},
+            env={**os.environ, **KEEP_COMPILED, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **(env or {})},
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=subprocess.STDOUT,

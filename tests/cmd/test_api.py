@@ -3,23 +3,63 @@
 import json
 import socket
 import stat
+import subprocess
+import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.servers import ANY_PORTS, running_cloud, spawn
+from tests.servers import ANY_PORTS, ROOT, running_cloud, spawn
+
+LAUNCHER = """
+import json, os, signal, sys
+from nova_api.cmd.api import main
+for line in sys.stdin:
+    output, options = json.loads(line)
+    child = os.fork()
+    if not child:
+        signal.alarm(60)  # should it start after all
+        stream = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.dup2(stream, 1)
+        os.dup2(stream, 2)
+        sys.exit(main(options))
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
 
 
-def refusal(folder: Path, *options: str) -> str:
-    """The one line with which it refuses, with exit status 2."""
-    output = folder / "out"
-    given = ("--state", str(folder / "state"), *ANY_PORTS, *options)
-    process = spawn("api", *given, output=output)
-    assert process.wait(60) == 2
-    [line] = output.read_text().splitlines()
-    assert line.startswith("nova-api: ")
-    return line
+@pytest.fixture(scope="module")
+def launcher() -> Iterator[subprocess.Popen[str]]:
+    """A process that has nova-api loaded, and starts it as often as it is told to: loading takes most of the time."""
+    command = [sys.executable, "-c", LAUNCHER]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+Refusal = Callable[..., str]
+
+
+@pytest.fixture
+def refusal(launcher: subprocess.Popen[str], tmp_path: Path) -> Refusal:
+    """The one line with which it refuses to start with some options, with exit status 2."""
+
+    def start(*options: str) -> str:
+        output = tmp_path / "out"
+        given = ["--state", str(tmp_path / "state"), *ANY_PORTS, *options]
+        assert launcher.stdin and launcher.stdout
+        print(json.dumps([str(output), given]), file=launcher.stdin, flush=True)
+        status, said = launcher.stdout.readline(), output.read_text()
+        output.unlink()
+        assert status == "2\n", said
+        [line] = said.splitlines()
+        assert line.startswith("nova-api: ")
+        return line
+
+    return start
 
 
 def test_the_first_start_makes_a_world_and_the_second_one_keeps_it(tmp_path: Path) -> None:
@@ -61,17 +101,17 @@ def test_what_describes_a_cloud_makes_another(tmp_path: Path) -> None:
             assert cloud.cloud[part] == described[part], part
 
 
-def test_a_port_in_use(tmp_path: Path) -> None:
+def test_a_port_in_use(refusal: Refusal) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        assert f"port {port} of 127.0.0.1 is in use" in refusal(tmp_path, "--ec2-port", port)
+        assert f"port {port} of 127.0.0.1 is in use" in refusal("--ec2-port", port)
 
 
-def test_a_state_folder_in_use(tmp_path: Path) -> None:
+def test_a_state_folder_in_use(tmp_path: Path, refusal: Refusal) -> None:
     with running_cloud(tmp_path) as cloud:
-        assert "another nova-api works on the state folder" in refusal(tmp_path)
+        assert "another nova-api works on the state folder" in refusal()
         cloud.kill()
     with running_cloud(tmp_path) as cloud:
         assert cloud.stop() == 0
@@ -79,9 +119,13 @@ def test_a_state_folder_in_use(tmp_path: Path) -> None:
 
 def test_an_unwritable_state(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file")
-    assert "state folder" in refusal(tmp_path)
+    output = tmp_path / "out"
+    assert spawn("api", "--state", str(tmp_path / "state"), *ANY_PORTS, output=output).wait(60) == 2
+    [line] = output.read_text().splitlines()
+    assert line.startswith("nova-api: ") and "state folder" in line
 
 
+@pytest.mark.xdist_group("refusals")
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -108,20 +152,19 @@ def test_an_unwritable_state(tmp_path: Path) -> None:
         (("--set", "rpc_transport=amqp://u:hunter2@h:port/v"), "rpc_transport is no amqp://"),
     ],
 )
-def test_a_broken_configuration_is_one_line(tmp_path: Path, options: tuple[str, ...], said: str) -> None:
-    line = refusal(tmp_path, *options)
+def test_a_broken_configuration_is_one_line(refusal: Refusal, options: tuple[str, ...], said: str) -> None:
+    line = refusal(*options)
     assert said in line and "hunter2" not in line
 
 
-def test_a_broken_bootstrap_file(tmp_path: Path) -> None:
+def test_a_broken_bootstrap_file(tmp_path: Path, refusal: Refusal) -> None:
     path = tmp_path / "world.json"
     for text in ("{", "[]", '{"users": {"a": {}}}', '{"networks": [{"label": "x", "cidr": "y"}]}'):
         path.write_text(text)
-        assert refusal(tmp_path, "--bootstrap", str(path))
-        (tmp_path / "out").unlink()
+        assert refusal("--bootstrap", str(path))
 
 
-def test_a_datastore_of_a_newer_release(tmp_path: Path) -> None:
+def test_a_datastore_of_a_newer_release(tmp_path: Path, refusal: Refusal) -> None:
     import sqlite3
 
     with running_cloud(tmp_path) as cloud:
@@ -130,4 +173,4 @@ def test_a_datastore_of_a_newer_release(tmp_path: Path) -> None:
     connection.execute("UPDATE alembic_version SET version_num = '9999'")
     connection.commit()
     connection.close()
-    assert "9999" in refusal(tmp_path)
+    assert "9999" in refusal()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.servers import ROOT
-from tests.wire.conftest import read_answer
+from tests.wire.conftest import read_answer, wait_for_continue
 
 SERVER = """
 import signal, sys, time
@@ -75,6 +75,13 @@ def door(size: int = 100, quick: float = 60) -> Iterator[Door]:
             yield Door(int(process.stdout.readline()), process)
         finally:
             process.kill()
+
+
+def begin(sock: socket.socket, kind: bytes) -> None:
+    """Send a request, and return when the server has it in hand."""
+    sock.sendall(b"POST /%s HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n" % kind)
+    wait_for_continue(sock)
+    sock.sendall(b"x")
 
 
 def closed(sock: socket.socket, seconds: float = 60) -> bytes:
@@ -179,8 +186,7 @@ def test_a_full_door_sheds_who_has_been_silent_longest() -> None:
 def test_a_full_door_sheds_nobody_who_has_asked() -> None:
     with door(size=2) as place, place.connect() as one, place.connect() as two:
         for sock in (one, two):
-            sock.sendall(ASK % b"sleep")
-        time.sleep(0.3)
+            begin(sock, b"sleep")
         with place.connect() as three:
             three.sendall(ASK % b"late")
             assert all(read_answer(sock).startswith(b"HTTP/1.1 200 ") for sock in (one, two, three))
@@ -189,8 +195,7 @@ def test_a_full_door_sheds_nobody_who_has_asked() -> None:
 
 def test_a_stop_lets_requests_in_hand_finish() -> None:
     with door() as place, place.connect() as busy, place.connect() as idle:
-        busy.sendall(ASK % b"sleep")
-        time.sleep(0.3)
+        begin(busy, b"sleep")
         place.process.send_signal(signal.SIGTERM)
         assert closed(idle) == b""
         assert read_answer(busy).startswith(b"HTTP/1.1 200 ")

@@ -51,6 +51,15 @@ def exchange(port: int, data: bytes, timeout: float = 30) -> bytes:
         return read_answer(sock)
 
 
+def wait_for_continue(sock: socket.socket) -> None:
+    """Return when the server has asked for the body of a request with ``Expect: 100-continue``: it is in hand."""
+    sock.settimeout(60)
+    said = b""
+    while not said.endswith(b"\r\n\r\n") and (byte := sock.recv(1)):
+        said += byte
+    assert said.startswith(b"HTTP/1.1 100 "), said
+
+
 def read_answer(sock: socket.socket) -> bytes:
     """One answer, by its Content-Length."""
     answer = b""

@@ -124,6 +124,7 @@ def test_a_chunk_size_line_without_end(cloud: RunningCloud) -> None:
         b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 70_000 + b"\r\n\r\n",
     ],
+    ids=lambda head: ascii(head[:80]),
 )
 def test_an_ambiguous_head_is_refused(cloud: RunningCloud, head: bytes) -> None:
     answer = exchange(cloud.port("ec2"), head)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers import RunningCloud, broker, running_cloud, spawn
-from tests.wire.conftest import get, read_answer, signed_query
+from tests.wire.conftest import get, read_answer, signed_query, wait_for_continue
 
 REGIONS = [("Action", "DescribeRegions")]
 
@@ -77,34 +77,38 @@ def test_a_single_process_starts_anew(tmp_path: Path, settings: Path) -> None:
         assert cloud.stop() == 0
 
 
-@pytest.mark.parametrize(
-    "broken", ["no_such_option = 1", "policy_file = /nonexistent", "api_paste_config = /nonexistent"]
-)
-def test_what_does_not_hold_is_not_taken(tmp_path: Path, settings: Path, broken: str) -> None:
+BROKEN = ("no_such_option = 1", "policy_file = /nonexistent", "api_paste_config = /nonexistent")
+
+
+def test_what_does_not_hold_is_not_taken(tmp_path: Path, settings: Path) -> None:
     with running_cloud(tmp_path, "--config", str(settings)) as cloud:
-        settings.write_text(f"[DEFAULT]\nregion_name = after\n{broken}\n")
-        cloud.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: "nothing is reloaded" in cloud.log_path.read_text(), "nothing was said")
-        assert region(cloud) == "before"
+        for count, broken in enumerate(BROKEN, 1):
+            settings.write_text(f"[DEFAULT]\nregion_name = after\n{broken}\n")
+            cloud.process.send_signal(signal.SIGHUP)
+            refused = lambda count=count: cloud.log_path.read_text().count("nothing is reloaded") == count  # noqa: E731
+            wait_for(refused, f"nothing was said of {broken}")
+            assert region(cloud) == "before"
         settings.write_text("[DEFAULT]\nregion_name = after\n")
         cloud.process.send_signal(signal.SIGHUP)
         wait_for(lambda: region(cloud) == "after", "nothing was reloaded")
 
 
-HALF = b"POST /services/Cloud/ HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc"
+def half(sock: socket.socket, head: bytes = b"Host: a\r\nContent-Length: 10\r\n") -> None:
+    """Send a request without its body, and return when the server has it in hand."""
+    sock.sendall(b"POST /services/Cloud/ HTTP/1.1\r\nExpect: 100-continue\r\n" + head + b"\r\n")
+    wait_for_continue(sock)
 
 
 def test_a_second_reload_does_not_end_it(tmp_path: Path, settings: Path) -> None:
     with running_cloud(tmp_path, "--config", str(settings)) as cloud:
         with socket.create_connection(("127.0.0.1", cloud.port("ec2"))) as slow:
-            slow.sendall(HALF)
-            time.sleep(0.3)
+            half(slow)
             cloud.process.send_signal(signal.SIGHUP)
             wait_for(lambda: "stopping" in cloud.log_path.read_text(), "it does not stop")
             settings.write_text("[DEFAULT]\nregion_name = after\n")
             cloud.process.send_signal(signal.SIGHUP)
             wait_for(lambda: "anew already" in cloud.log_path.read_text(), "nothing was said")
-            slow.sendall(b"0123456")
+            slow.sendall(b"0123456789")
             assert read_answer(slow).startswith(b"HTTP/1.1 ")
         wait_for(lambda: region(cloud) == "after", "nothing was reloaded")
         assert cloud.stop() == 0
@@ -112,13 +116,12 @@ def test_a_second_reload_does_not_end_it(tmp_path: Path, settings: Path) -> None
 
 def test_a_stop_in_the_middle_of_a_reload_is_a_stop(tmp_path: Path) -> None:
     with running_cloud(tmp_path) as cloud, socket.create_connection(("127.0.0.1", cloud.port("ec2"))) as slow:
-        slow.sendall(HALF)
-        time.sleep(0.3)
+        half(slow)
         cloud.process.send_signal(signal.SIGHUP)
         wait_for(lambda: "stopping" in cloud.log_path.read_text(), "it does not stop")
         cloud.process.terminate()
-        time.sleep(0.3)
-        slow.sendall(b"0123456")
+        time.sleep(0.3)  # for it to stop, if the request did not keep it
+        slow.sendall(b"0123456789")
         assert read_answer(slow).startswith(b"HTTP/1.1 ")
         assert cloud.process.wait(20) == 0
 
@@ -128,11 +131,10 @@ def test_a_writer_of_another_process_holds_up_no_other_request(tmp_path: Path) -
         other = sqlite3.connect(cloud.state / "nova.sqlite", isolation_level=None)
         try:
             other.execute("BEGIN IMMEDIATE")
-            until = time.monotonic() + 12  # a heartbeat and more
-            while time.monotonic() < until:
+            for _ in range(60):  # through a heartbeat and more, which would wait for 30 s
                 began = time.monotonic()
                 assert region(cloud)
-                assert time.monotonic() - began < 5
+                assert time.monotonic() - began < 15
                 time.sleep(0.2)
         finally:
             other.close()
@@ -140,8 +142,7 @@ def test_a_writer_of_another_process_holds_up_no_other_request(tmp_path: Path) -
 
 def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
     with running_cloud(tmp_path) as cloud, socket.create_connection(("127.0.0.1", cloud.port("ec2"))) as slow:
-        slow.sendall(HALF)
-        time.sleep(0.3)
+        half(slow)
         cloud.process.terminate()
         wait_for(lambda: "stopping" in cloud.log_path.read_text(), "it does not stop")
         cloud.process.terminate()
@@ -165,7 +166,7 @@ def test_messages_in_memory_are_for_one_process(tmp_path: Path) -> None:
 def workers(tmp_path: Path, settings: Path) -> Iterator[RunningCloud]:
     with broker() as place:
         options = ("--config", str(settings), "--workers", "2", "--set", f"rpc_transport={place}")
-        with running_cloud(tmp_path, *options, "--set", "graceful_shutdown_timeout=5") as cloud:
+        with running_cloud(tmp_path, *options, "--set", "graceful_shutdown_timeout=60") as cloud:
             wait_for(lambda: len(children(cloud)) == 3, "two workers and the nodes")
             yield cloud
 
@@ -220,12 +221,12 @@ def test_old_workers_finish_what_they_have(workers: RunningCloud) -> None:
     cloud, before = workers, children(workers)
     query = signed_query(cloud, REGIONS, "POST").encode()
     with socket.create_connection(("127.0.0.1", cloud.port("ec2")), 60) as sock:
-        sock.sendall(
-            f"POST /services/Cloud/ HTTP/1.1\r\nHost: 127.0.0.1:{cloud.port('ec2')}\r\n"
+        half(
+            sock,
+            f"Host: 127.0.0.1:{cloud.port('ec2')}\r\n"
             "Content-Type: application/x-www-form-urlencoded\r\n"
-            f"Content-Length: {len(query)}\r\n\r\n".encode()
+            f"Content-Length: {len(query)}\r\n".encode(),
         )
-        time.sleep(0.3)
         cloud.process.send_signal(signal.SIGHUP)
         wait_for(lambda: len(before - children(cloud)) >= 2, "nobody is exchanged")  # but for the one that is asked
         sock.sendall(query)
@@ -238,13 +239,11 @@ def test_old_workers_finish_what_they_have(workers: RunningCloud) -> None:
 def test_a_second_signal_ends_workers_at_once(workers: RunningCloud) -> None:
     cloud = workers
     with socket.create_connection(("127.0.0.1", cloud.port("ec2"))) as slow:
-        slow.sendall(HALF)
-        time.sleep(0.3)
-        began = time.monotonic()
+        half(slow)
         cloud.process.terminate()
         wait_for(lambda: "stopping" in cloud.log_path.read_text(), "they do not stop")
         cloud.process.terminate()
-        assert cloud.process.wait(20) == 0 and time.monotonic() - began < 5
+        assert cloud.process.wait(40) == 0
 
 
 @pytest.mark.xdist_group("rabbitmq")
