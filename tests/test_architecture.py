@@ -18,6 +18,7 @@ LAYERS = {
     "redact": FLOOR,
     "logs": FLOOR,
     "tally": FLOOR,
+    "signals": FLOOR,
     "auth": STORE,
     "db": STORE,
     "rpc": STORE,
@@ -60,7 +61,7 @@ NEIGHBOURS = {
     ("testing", "cmd"),
     ("wsgi_app", "cmd"),
 }
-FLOOR_ORDER = ("errors", "limits", "redact", "tally", "context", "config", "logs")
+FLOOR_ORDER = ("errors", "limits", "redact", "tally", "signals", "context", "config", "logs")
 
 
 def modules() -> list[Path]:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from nova_api import runtime as runtimes
+from nova_api import signals
 from nova_api.cmd import startup
 from nova_api.config import Config
 from nova_api.errors import ApiError, ConfigError
@@ -57,13 +58,14 @@ def _run(config: Config, topics: list[str]) -> int:
         raise ConfigError("a node needs a name, and something to be (--host, --topics)")
     config.prepare_state()
     place = startup.start_log(config, f"nova-node-{config.host}.log")
-    told = _listen()
+    told = signals.listen(*_ENDING)
     runtime = runtimes.build(dataclasses.replace(config, embedded_nodes=False))
     startup.start_metrics(runtime)
     running = service.start_all(runtime, topics)
     runtime.outbox.start()
     print(f"nova-node: {config.host} is up as {', '.join(topics)}; log: {place}", flush=True)
-    _wait(told)
+    while not set(_ENDING).intersection(os.read(told, 64)):
+        pass
     log.info("stopping")
     for number in _ENDING:  # a second one ends the process: what it holds is delivered again
         signal.signal(number, signal.SIG_DFL)
@@ -71,27 +73,6 @@ def _run(config: Config, topics: list[str]) -> int:
     runtime.close()
     print("nova-node: stopped", flush=True)
     return 0 if finished else 1
-
-
-def _listen() -> int:
-    """Take note of the signals that end this process.
-
-    The system may hand a signal to any thread (after SIGSTOP it does), and Python leaves it to the main thread, once
-    that wakes up. A lock would not wake it: the descriptor does.
-
-    :returns: what :func:`_wait` takes
-    """
-    reader, writer = os.pipe()
-    os.set_blocking(writer, False)
-    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    for number in _ENDING:
-        signal.signal(number, lambda *_: None)
-    return reader
-
-
-def _wait(told: int) -> None:
-    while not set(_ENDING).intersection(os.read(told, 64)):
-        pass
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import NoReturn
 
+from nova_api import signals
 from nova_api.server.green import eventlet
 
 #: ``os`` as it is: the patched one waits where nothing is to be read.
@@ -16,20 +17,13 @@ _system = eventlet.patcher.original("os")
 
 
 class Signals:
-    """Signals that this process waits for; taken note of from the moment this is made.
-
-    The hub sleeps in the kernel, which a Python-level handler does not end: the wake-up descriptor does.
-    """
+    """Signals that this process waits for; taken note of from the moment this is made."""
 
     def __init__(self, *numbers: int) -> None:
         self.numbers = numbers
         self._came: deque[int] = deque()
-        self._reader, writer = os.pipe()
-        os.set_blocking(writer, False)
+        self._reader = signals.listen(*numbers)
         os.set_blocking(self._reader, False)
-        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        for number in numbers:
-            signal.signal(number, lambda _number, _frame: None)
         # An earlier program of this process may have kept them waiting.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
 
