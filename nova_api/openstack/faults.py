@@ -132,7 +132,7 @@ class FaultWrapper(Middleware):
 
     def _answer(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         try:
-            _check_address(environ)
+            _refuse_nul(environ)
             return self.application(environ, start_response)
         except errors.ApiError as error:
             return of_error(error)(environ, start_response)
@@ -144,15 +144,17 @@ class FaultWrapper(Middleware):
             return answer(environ, start_response, 500, TEXTS[500])
 
 
-def _check_address(environ: Environ) -> None:
+def _refuse_nul(environ: Environ) -> None:
     """No database but SQLite can be asked for a text that holds NUL: nothing bears such a name.
 
     :raises HTTPNotFound: it stands in the path
-    :raises HTTPBadRequest: it stands in the query
+    :raises HTTPBadRequest: it stands in the query, or in a header, where our own server lets none through
     """
     if "\x00" in environ.get("PATH_INFO", ""):
         raise webob.exc.HTTPNotFound
     if "%00" in environ.get("QUERY_STRING", ""):
+        raise webob.exc.HTTPBadRequest
+    if any("\x00" in value for name, value in environ.items() if name.startswith("HTTP_")):
         raise webob.exc.HTTPBadRequest
 
 

@@ -80,6 +80,12 @@ def test_what_no_database_can_be_asked_for(door: Door) -> None:
     for path in ("/servers/%00", "/images/a%00", "/flavors/%00", f"/images/{RAW}/metadata/%00"):
         assert door.ask(path).status_int == 404
     assert door.call("/v1.1/%00/servers", headers={"X-Auth-Token": door.login("alice")}).status_int == 404
+    login = {"X-Auth-User": "alice", "X-Auth-Key": "x"}
+    for name in ("X-Auth-User", "X-Auth-Key", "X-Auth-Project-Id"):
+        assert door.call("/v1.1/", headers={**login, name: "a\x00b"}).status_int == 400
+    for name in ("X-Auth-Token", "X-Auth-Project-Id"):
+        headers = {"X-Auth-Token": door.login("alice"), name: "a\x00b"}
+        assert door.call("/v1.1/acme/servers", headers=headers).status_int == 400
     assert message(door.new(user_data="\x00")) == (400, "Userdata content cannot be decoded")
     for flavor in ("\x00", "\ud800"):
         assert message(door.new(flavorRef=flavor)) == (400, "Invalid flavorRef provided.")
