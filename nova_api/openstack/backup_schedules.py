@@ -5,13 +5,13 @@ from typing import Any
 
 import webob
 
-from nova_api import runtime
 from nova_api.cloud.backup_schedules import DAILY, DISABLED, WEEKLY, Schedule
 from nova_api.openstack import wsgi
 from nova_api.openstack.bodies import with_root
 from nova_api.openstack.extended import fields_of
 from nova_api.openstack.server_input import refuse
 from nova_api.openstack.server_requests import attributes_of
+from nova_api.openstack.services import ServicesController
 from nova_api.openstack.v1_0 import given
 from nova_api.openstack.v1_0.views import template
 from nova_api.openstack.xml import Element, local_name
@@ -37,14 +37,8 @@ def _schedule_of(root: Any) -> dict[str, Any]:
     return {"body": {local_name(root): found}}
 
 
-class Controller(wsgi.Controller):
-    """``/servers/ID/backup_schedule``.
-
-    :param services: the runtime; the current one by default
-    """
-
-    def __init__(self, services: runtime.Runtime | None = None) -> None:
-        self.services = services or runtime.current()
+class Controller(ServicesController):
+    """``/servers/ID/backup_schedule``."""
 
     @wsgi.serializers(xml=_ONE)
     def index(self, req: wsgi.Request, server_id: str) -> dict[str, Any]:

@@ -10,18 +10,19 @@ from typing import Any, ClassVar, TypeVar
 
 import webob.exc
 
-from nova_api import limits, runtime
+from nova_api import limits
 from nova_api.openstack import wsgi
 from nova_api.openstack.extensions import authorize
 from nova_api.openstack.paging import offset_page_of
 from nova_api.openstack.server_input import storable
+from nova_api.openstack.services import ServicesController
 
 T = TypeVar("T")
 #: More digits than any row number has.
 _MAX_DIGITS = 18
 
 
-class ExtensionController(wsgi.Controller):
+class ExtensionController(ServicesController):
     """A controller whose methods ask the rule of their extension first.
 
     :param services: the runtime; the current one by default
@@ -29,9 +30,6 @@ class ExtensionController(wsgi.Controller):
     """
 
     rule: ClassVar[str] = ""
-
-    def __init__(self, services: runtime.Runtime | None = None) -> None:
-        self.services = services or runtime.current()
 
     def authorize(self, req: wsgi.Request, action: str | None = None) -> None:
         """Refuse who may not.

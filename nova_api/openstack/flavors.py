@@ -8,6 +8,7 @@ import webob.exc
 from nova_api import runtime
 from nova_api.openstack import paging, wsgi
 from nova_api.openstack.extensions import AttributeExtension, members, visible
+from nova_api.openstack.services import ServicesController
 from nova_api.openstack.views.links import Links, detailed, last_of
 from nova_api.openstack.xml import COMPUTE_NSMAP, LINKS, Element, Template
 
@@ -23,7 +24,7 @@ _INDEX, _DETAIL = _list(_BRIEF), _list(_FULL)
 ONE = Template(Element("flavor", LINKS, select="flavor", attributes=_FULL), COMPUTE_NSMAP)
 
 
-class FlavorsController(wsgi.Controller):
+class FlavorsController(ServicesController):
     """``/flavors``.
 
     :param attributes: what extensions add to the documents
@@ -31,7 +32,7 @@ class FlavorsController(wsgi.Controller):
     """
 
     def __init__(self, attributes: Sequence[AttributeExtension] = (), services: runtime.Runtime | None = None) -> None:
-        self.services = services or runtime.current()
+        super().__init__(services)
         self.attributes = attributes
 
     @wsgi.serializers(xml=_INDEX)

@@ -4,23 +4,17 @@ from typing import Any
 
 import webob.exc
 
-from nova_api import runtime
 from nova_api.cloud.catalogue import properties_of
 from nova_api.openstack import server_requests, wsgi
 from nova_api.openstack.images import found
 from nova_api.openstack.metadata_input import ITEM, ITEMS, items_of, not_found, one_of
+from nova_api.openstack.services import ServicesController
 
 _REFUSAL = "Incorrect request body format"
 
 
-class ImageMetadataController(wsgi.Controller):
-    """``/images/ID/metadata``.
-
-    :param services: the runtime; the current one by default
-    """
-
-    def __init__(self, services: runtime.Runtime | None = None) -> None:
-        self.services = services or runtime.current()
+class ImageMetadataController(ServicesController):
+    """``/images/ID/metadata``."""
 
     @wsgi.serializers(xml=ITEMS)
     def index(self, req: wsgi.Request, image_id: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from nova_api.cloud.image import ImageRecord
 from nova_api.openstack import paging, wsgi
 from nova_api.openstack.extensions import AttributeExtension, members, visible
 from nova_api.openstack.server_input import reference
+from nova_api.openstack.services import ServicesController
 from nova_api.openstack.views.links import Links, detailed, last_of
 from nova_api.openstack.views.server_xml import metadata_element
 from nova_api.openstack.views.servers import stamp
@@ -49,7 +50,7 @@ def found(work: Callable[[], T]) -> T:
         raise webob.exc.HTTPNotFound(explanation="Image not found.") from None
 
 
-class ImagesController(wsgi.Controller):
+class ImagesController(ServicesController):
     """``/images``.
 
     :param attributes: what extensions add to the documents
@@ -57,7 +58,7 @@ class ImagesController(wsgi.Controller):
     """
 
     def __init__(self, attributes: Sequence[AttributeExtension] = (), services: runtime.Runtime | None = None) -> None:
-        self.services = services or runtime.current()
+        super().__init__(services)
         self.attributes = attributes
 
     @wsgi.serializers(xml=_INDEX)

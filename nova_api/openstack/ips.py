@@ -5,9 +5,10 @@ from typing import Any
 
 import webob.exc
 
-from nova_api import errors, runtime
+from nova_api import errors
 from nova_api.openstack import wsgi
 from nova_api.openstack.metadata_input import not_found
+from nova_api.openstack.services import ServicesController
 from nova_api.openstack.views.server_xml import ADDRESSES
 from nova_api.openstack.views.servers import addresses_text
 from nova_api.openstack.xml import COMPUTE_NS, Element, Template
@@ -32,14 +33,8 @@ _ONE = Template(
 )
 
 
-class IPsController(wsgi.Controller):
-    """``/servers/ID/ips``.
-
-    :param services: the runtime; the current one by default
-    """
-
-    def __init__(self, services: runtime.Runtime | None = None) -> None:
-        self.services = services or runtime.current()
+class IPsController(ServicesController):
+    """``/servers/ID/ips``."""
 
     @wsgi.serializers(xml=_ALL)
     def index(self, req: wsgi.Request, server_id: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from nova_api.cloud.quota import UNLIMITED
 from nova_api.context import RequestContext
 from nova_api.openstack import wsgi
 from nova_api.openstack.ratelimit import LIMITS
+from nova_api.openstack.services import ServicesController
 from nova_api.openstack.xml import COMMON_NSMAP, Element, Template
 
 #: Names of absolute limits, and the quotas that they are.
@@ -51,14 +52,8 @@ _TEMPLATE = Template(
 )
 
 
-class LimitsController(wsgi.Controller):
-    """``/limits``.
-
-    :param services: the runtime; the current one by default
-    """
-
-    def __init__(self, services: runtime.Runtime | None = None) -> None:
-        self.services = services or runtime.current()
+class LimitsController(ServicesController):
+    """``/limits``."""
 
     @wsgi.serializers(xml=_TEMPLATE)
     def index(self, req: wsgi.Request) -> dict[str, Any]:

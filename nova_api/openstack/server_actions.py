@@ -13,6 +13,7 @@ from nova_api.context import RequestContext
 from nova_api.openstack import server_input as given
 from nova_api.openstack import server_requests, wsgi
 from nova_api.openstack.extensions import allowed
+from nova_api.openstack.services import ServicesController
 from nova_api.openstack.views import server_xml
 from nova_api.openstack.views.links import Links
 from nova_api.openstack.views.servers import quoted
@@ -40,14 +41,8 @@ def argument_of(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return found
 
 
-class CommonActions(wsgi.Controller):
-    """The actions that are the same in the APIs 1.0 and 1.1.
-
-    :param services: the runtime; the current one by default
-    """
-
-    def __init__(self, services: runtime.Runtime | None = None) -> None:
-        self.services = services or runtime.current()
+class CommonActions(ServicesController):
+    """The actions that are the same in the APIs 1.0 and 1.1."""
 
     @staticmethod
     def disk_config(req: wsgi.Request, fields: Mapping[str, Any]) -> bool | None:

@@ -5,21 +5,16 @@ from typing import Any, TypeVar
 
 import webob.exc
 
-from nova_api import errors, runtime
+from nova_api import errors
 from nova_api.openstack import server_requests, wsgi
 from nova_api.openstack.metadata_input import ITEM, ITEMS, items_of, one_of
+from nova_api.openstack.services import ServicesController
 
 T = TypeVar("T")
 
 
-class ServerMetadataController(wsgi.Controller):
-    """``/servers/ID/metadata``.
-
-    :param services: the runtime; the current one by default
-    """
-
-    def __init__(self, services: runtime.Runtime | None = None) -> None:
-        self.services = services or runtime.current()
+class ServerMetadataController(ServicesController):
+    """``/servers/ID/metadata``."""
 
     @wsgi.serializers(xml=ITEMS)
     def index(self, req: wsgi.Request, server_id: str) -> dict[str, Any]:

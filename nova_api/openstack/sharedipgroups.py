@@ -5,7 +5,6 @@ from typing import Any
 import webob
 import webob.exc
 
-from nova_api import runtime
 from nova_api.cloud.shared_ip_groups import SharedIpGroup
 from nova_api.openstack import wsgi
 from nova_api.openstack.bodies import with_root
@@ -13,6 +12,7 @@ from nova_api.openstack.extended import fields_of, number_in, number_or_404, tex
 from nova_api.openstack.paging import offset_page_of
 from nova_api.openstack.server_input import refuse
 from nova_api.openstack.server_requests import attributes_of
+from nova_api.openstack.services import ServicesController
 from nova_api.openstack.v1_0 import given
 from nova_api.openstack.v1_0.views import brief, template
 from nova_api.openstack.xml import Element, attribute, child, local_name
@@ -47,14 +47,8 @@ def _view(group: SharedIpGroup) -> dict[str, Any]:
     return {"id": group.id, "name": group.name, "servers": list(group.servers)}
 
 
-class Controller(wsgi.Controller):
-    """``/shared_ip_groups``.
-
-    :param services: the runtime; the current one by default
-    """
-
-    def __init__(self, services: runtime.Runtime | None = None) -> None:
-        self.services = services or runtime.current()
+class Controller(ServicesController):
+    """``/shared_ip_groups``."""
 
     @wsgi.serializers(xml=_INDEX)
     def index(self, req: wsgi.Request) -> dict[str, Any]:
@@ -98,14 +92,8 @@ class Controller(wsgi.Controller):
         return webob.Response(status=204)
 
 
-class SharedAddresses(wsgi.Controller):
-    """``/servers/ID/ips/public/ADDRESS``.
-
-    :param services: the runtime; the current one by default
-    """
-
-    def __init__(self, services: runtime.Runtime | None = None) -> None:
-        self.services = services or runtime.current()
+class SharedAddresses(ServicesController):
+    """``/servers/ID/ips/public/ADDRESS``."""
 
     @wsgi.deserializers(xml=with_root(_share_of))
     def share(self, req: wsgi.Request, server_id: str, address: str, body: Any) -> webob.Response:

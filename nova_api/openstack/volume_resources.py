@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypeVar
 import webob
 import webob.exc
 
-from nova_api import errors, limits, runtime
+from nova_api import errors, limits
 from nova_api.cloud.volume import VolumeRecord, VolumeSpec
 from nova_api.cloud.volume_types import VolumeType
 from nova_api.openstack import wsgi
@@ -16,6 +16,7 @@ from nova_api.openstack.bodies import with_root
 from nova_api.openstack.extended import number_in, number_or_404, page_by_offset, row_time, text_field, texts_of
 from nova_api.openstack.server_input import refuse
 from nova_api.openstack.server_requests import metadata_of
+from nova_api.openstack.services import ServicesController
 from nova_api.openstack.xml import Element, FreeElement, Template, child, children, local_name, to_plain
 
 T = TypeVar("T")
@@ -128,16 +129,10 @@ VOLUME = Form(str, str, ())
 XML = {COMPUTE: Documents.of(COMPUTE), VOLUME: Documents.of(VOLUME)}
 
 
-class VolumeDoor(wsgi.Controller):
-    """The base of both doors' controllers.
-
-    :param services: the runtime; the current one by default
-    """
+class VolumeDoor(ServicesController):
+    """The base of both doors' controllers."""
 
     form: ClassVar[Form] = VOLUME
-
-    def __init__(self, services: runtime.Runtime | None = None) -> None:
-        self.services = services or runtime.current()
 
     def admit(self, req: wsgi.Request) -> None:
         """Ask the rule of the extension, in the door that has one."""

@@ -4,8 +4,8 @@ from typing import Any
 
 import webob.exc
 
-from nova_api import runtime
 from nova_api.openstack import paging, wsgi
+from nova_api.openstack.services import ServicesController
 from nova_api.openstack.v1_0 import given
 from nova_api.openstack.v1_0.views import template
 from nova_api.openstack.xml import Element
@@ -17,14 +17,8 @@ _DETAIL = template(Element("flavors", Element("flavor", select="flavors", attrib
 _ONE = template(Element("flavor", select="flavor", attributes=_FULL))
 
 
-class FlavorsController(wsgi.Controller):
-    """``/flavors``.
-
-    :param services: the runtime; the current one by default
-    """
-
-    def __init__(self, services: runtime.Runtime | None = None) -> None:
-        self.services = services or runtime.current()
+class FlavorsController(ServicesController):
+    """``/flavors``."""
 
     @wsgi.serializers(xml=_INDEX)
     def index(self, req: wsgi.Request) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from typing import Any
 
 import webob
 
-from nova_api import runtime
 from nova_api.cloud.catalogue import CatalogueQuery
 from nova_api.cloud.image import ImageRecord
 from nova_api.cloud.instance_images import SnapshotSpec
@@ -13,6 +12,7 @@ from nova_api.openstack import paging, wsgi
 from nova_api.openstack.extended import fields_of
 from nova_api.openstack.images import found
 from nova_api.openstack.server_actions import snapshot
+from nova_api.openstack.services import ServicesController
 from nova_api.openstack.v1_0 import given
 from nova_api.openstack.v1_0.views import brief, image_views, template
 from nova_api.openstack.xml import Element
@@ -23,14 +23,8 @@ _DETAIL = template(Element("images", Element("image", select="images", attribute
 _ONE = template(Element("image", select="image", attributes=_FULL))
 
 
-class ImagesController(wsgi.Controller):
-    """``/images``.
-
-    :param services: the runtime; the current one by default
-    """
-
-    def __init__(self, services: runtime.Runtime | None = None) -> None:
-        self.services = services or runtime.current()
+class ImagesController(ServicesController):
+    """``/images``."""
 
     @wsgi.serializers(xml=_INDEX)
     def index(self, req: wsgi.Request) -> dict[str, Any]:

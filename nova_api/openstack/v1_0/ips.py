@@ -4,8 +4,8 @@ from typing import Any
 
 import webob.exc
 
-from nova_api import runtime
 from nova_api.openstack import wsgi
+from nova_api.openstack.services import ServicesController
 from nova_api.openstack.v1_0.views import addresses_element, addresses_of, network_element, template
 
 _ALL = template(addresses_element())
@@ -21,14 +21,8 @@ class _One:
         return template(network_element(name)).serialize(data)
 
 
-class IPsController(wsgi.Controller):
-    """``/servers/ID/ips``.
-
-    :param services: the runtime; the current one by default
-    """
-
-    def __init__(self, services: runtime.Runtime | None = None) -> None:
-        self.services = services or runtime.current()
+class IPsController(ServicesController):
+    """``/servers/ID/ips``."""
 
     @wsgi.serializers(xml=_ALL)
     def index(self, req: wsgi.Request, server_id: str) -> dict[str, Any]:

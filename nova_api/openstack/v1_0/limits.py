@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from nova_api import runtime
 from nova_api.openstack import limits, wsgi
+from nova_api.openstack.services import ServicesController
 from nova_api.openstack.v1_0.views import template
 from nova_api.openstack.xml import Element
 
@@ -24,14 +24,8 @@ _TEMPLATE = template(
 )
 
 
-class LimitsController(wsgi.Controller):
-    """``/limits``.
-
-    :param services: the runtime; the current one by default
-    """
-
-    def __init__(self, services: runtime.Runtime | None = None) -> None:
-        self.services = services or runtime.current()
+class LimitsController(ServicesController):
+    """``/limits``."""
 
     @wsgi.serializers(xml=_TEMPLATE)
     def index(self, req: wsgi.Request) -> dict[str, Any]:
