@@ -1,11 +1,13 @@
 """What holds for every test."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
 
-from tests.databases import KINDS
+from nova_api.db.engine import Database
+from tests.databases import KINDS, database
 
 #: The folders whose tests all need something that a unit test has not got.
 GROUPS = ("wire", "services", "clients", "conformance")
@@ -42,3 +44,10 @@ def _database_of(place: Path, item: pytest.Item) -> str:
     given = getattr(item, "callspec", None)
     kinds = [one for one in given.params.values() if one in KINDS] if given and place.parts[0] in DATABASES else []
     return "-".join([*place.with_suffix("").parts, *kinds]) if kinds else ""
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def module_db(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """A database of each kind; one for a module."""
+    with database(request.param, tmp_path_factory.mktemp(request.param)) as db:
+        yield db

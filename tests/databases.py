@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -62,3 +63,11 @@ def wipe(db: Database) -> None:
     with db.engine.begin() as conn:
         for table in reversed(models.metadata.sorted_tables):
             conn.execute(table.delete())
+
+
+def add(db: Database, table: sa.Table, **values: Any) -> int:
+    """Insert a row.
+
+    :returns: its id
+    """
+    return int(db.write(lambda tx: tx.execute(sa.insert(table).values(**values)).inserted_primary_key[0]))  # type: ignore[index]

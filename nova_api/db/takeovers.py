@@ -13,20 +13,10 @@ from sqlalchemy.engine import Connection, Row
 
 from nova_api.db.engine import Transaction
 from nova_api.db.models import block_devices, instance_builds, instances, now, volumes
+from nova_api.db.placing import TO_PLACE
 
 _STRANDED: sa.Select[Any] = (
-    sa.select(
-        instances.c.id,
-        instances.c.uuid,
-        instances.c.project_id,
-        instances.c.instance_type_id,
-        instances.c.availability_zone,
-        instances.c.vcpus,
-        instances.c.memory_mb,
-        (instances.c.root_gb + instances.c.ephemeral_gb).label("local_gb"),
-        instances.c.host,
-        instance_builds.c.arguments,
-    )
+    sa.select(*TO_PLACE, instances.c.host, instance_builds.c.arguments)
     .select_from(instances.outerjoin(instance_builds, instance_builds.c.instance_id == instances.c.id))
     .where(
         instances.c.host.in_(sa.bindparam("hosts", expanding=True)),

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Row
 from sqlalchemy.exc import IntegrityError
 
 from nova_api.context import RequestContext
-from nova_api.db import guests, networks, services, takeovers
+from nova_api.db import disks, guests, networks, services, takeovers
 from nova_api.db.engine import Transaction
 from nova_api.errors import FixedIpInUse, FixedIpInvalid, NetworkNotFound, NoMoreFixedIps
 from nova_api.nodes.drivers.hypervisor import BlockDevice, HypervisorError, Interface, PowerState
@@ -166,7 +166,7 @@ class Builds(GuestNode):
         """
         self.db.write(lambda tx: self._claim_volumes(tx, row))
         with self.db.read() as conn:
-            ordered = guests.devices(conn, row.id)
+            ordered = disks.devices(conn, row.id)
         connections: list[BlockDevice] = []
         for device in ordered:
             if device.status == "creating":
@@ -183,7 +183,7 @@ class Builds(GuestNode):
         def attach(tx: Transaction) -> None:
             self._check_mine(tx, row)
             for device in connections:
-                guests.attached(tx, device.volume_id, row.id, device.device, device.connection_info)
+                disks.attached(tx, device.volume_id, row.id, device.device, device.connection_info)
 
         self.db.write(attach)
         with self.db.read() as conn:
@@ -200,13 +200,13 @@ class Builds(GuestNode):
 
     def _claim_volumes(self, tx: Transaction, row: Row[Any]) -> None:
         self._check_mine(tx, row)
-        for device in guests.devices(tx.conn, row.id):
+        for device in disks.devices(tx.conn, row.id):
             if device.status == "creating":
                 if device.host is None:
                     self._place_volume(tx, device)
             elif device.status == "available" and device.project_id != row.project_id:
                 raise _not_available(device.volume_id)
-            elif not guests.claim_volume(tx, device.volume_id, row.id, device.device_name):
+            elif not disks.claim_volume(tx, device.volume_id, row.id, device.device_name):
                 raise _not_available(device.volume_id)
 
     def _place_volume(self, tx: Transaction, device: Row[Any]) -> None:
@@ -216,7 +216,7 @@ class Builds(GuestNode):
         place = place or services.volume_host(tx.conn, self.down_time)
         if place is None:
             raise VolumeNotReady("No volume service is up.")
-        guests.place_volume(tx, device.volume_id, place.host)
+        disks.place_volume(tx, device.volume_id, place.host)
 
 
 def _not_available(volume_id: int) -> VolumeNotReady:

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy.engine import Row
 
 from nova_api.context import RequestContext
-from nova_api.db import guests
+from nova_api.db import disks, guests
 from nova_api.db.engine import Transaction
 from nova_api.nodes.drivers.hypervisor import BlockDevice, PowerState
 from nova_api.nodes.guest_node import GuestNode, attached_devices, fault_of, guest_of, interfaces_of
@@ -26,7 +26,7 @@ class Disks(GuestNode):
         :param mountpoint: where the instance sees it, ``/dev/vdb``
         """
         with self.db.read() as conn:
-            row, volume = guests.get(conn, instance_uuid), guests.get_volume(conn, volume_id)
+            row, volume = guests.get(conn, instance_uuid), disks.get_volume(conn, volume_id)
         if volume is None or volume.status != "attaching":
             return
         if row is None or volume.instance_id != row.id:
@@ -36,7 +36,7 @@ class Disks(GuestNode):
         def attach() -> None:
             info = self._connect(context, row, volume_id, volume.host)
             self.driver.attach_volume(guest_of(row), BlockDevice(mountpoint, volume_id, info))
-            if not self.db.write(lambda tx: guests.attached(tx, volume_id, row.id, mountpoint, info)):
+            if not self.db.write(lambda tx: disks.attached(tx, volume_id, row.id, mountpoint, info)):
                 self.driver.detach_volume(guest_of(row), mountpoint, volume_id)
 
         fault = fault_of(attach)
@@ -51,18 +51,18 @@ class Disks(GuestNode):
         :param volume_id: number of the volume
         """
         with self.db.read() as conn:
-            row, volume = guests.get(conn, instance_uuid), guests.get_volume(conn, volume_id)
+            row, volume = guests.get(conn, instance_uuid), disks.get_volume(conn, volume_id)
         if row is None or volume is None or volume.status != "detaching" or volume.instance_id != row.id:
             return
         fault = fault_of(lambda: self.driver.detach_volume(guest_of(row), volume.mountpoint, volume_id))
         if fault is not None:
             log.error("%s: volume %d stays with %s: %s", self.host, volume_id, row.uuid, fault)
-            self.db.write(lambda tx: guests.keep_volume(tx, volume_id))
+            self.db.write(lambda tx: disks.keep_volume(tx, volume_id))
             return
         self.db.write(lambda tx: self._free(tx, context, volume, row, "detaching"))
 
     def _free(self, tx: Transaction, context: RequestContext, volume: Row[Any], row: Row[Any], status: str) -> None:
-        if guests.detached(tx, volume.id, row.id, status):
+        if disks.detached(tx, volume.id, row.id, status):
             self.outbox.cast(
                 tx,
                 context,
@@ -92,7 +92,7 @@ class Disks(GuestNode):
         """
         row = self._find(instance_uuid)
         if row is None:
-            self.db.write(lambda tx: guests.finish_image(tx, image_id, status="killed"))
+            self.db.write(lambda tx: disks.finish_image(tx, image_id, status="killed"))
             return
         if not self._wanted(row, image_id):
             return
@@ -113,28 +113,28 @@ class Disks(GuestNode):
 
         def finish(tx: Transaction) -> None:
             status = "active" if fault is None else "killed"
-            if not guests.finish_image(tx, image_id, status=status, size=sizes[0]) and guests.get_image(
+            if not disks.finish_image(tx, image_id, status=status, size=sizes[0]) and disks.get_image(
                 tx.conn, image_id
             ):
                 return  # another delivery was first; the task may be that of the next image
             guests.change(tx, row.id, SNAPSHOT_TASKS, {"task_state": None})
             if fault is None and image_type == "backup" and backup_type and rotation is not None:
-                guests.rotate_backups(tx, row.uuid, backup_type, rotation)
+                disks.rotate_backups(tx, row.uuid, backup_type, rotation)
 
         self.db.write(finish)
 
     def _wanted(self, row: Row[Any], image_id: str) -> bool:
         """Whether an image is still to be made: its own state says so, the task may be that of a later one."""
         with self.db.read() as conn:
-            image = guests.get_image(conn, image_id)
+            image = disks.get_image(conn, image_id)
         if image is None:  # its owner has deleted it
             self.db.write(lambda tx: guests.change(tx, row.id, SNAPSHOT_TASKS, {"task_state": None}))
-        return image is not None and image.status in guests.UNFINISHED_IMAGE
+        return image is not None and image.status in disks.UNFINISHED_IMAGE
 
     def _snapshot_volumes(self, context: RequestContext, image_id: str) -> None:
         with self.db.read() as conn:
-            image = guests.get_image(conn, image_id)
-            wanted = guests.snapshots_of_image(conn, image.block_device_mapping) if image else ()
+            image = disks.get_image(conn, image_id)
+            wanted = disks.snapshots_of_image(conn, image.block_device_mapping) if image else ()
         for snapshot in wanted:
             self.rpc.call(
                 context,

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy.engine import Row
 
 from nova_api.context import RequestContext
-from nova_api.db import guests, instances, moves, networks
+from nova_api.db import disks, instances, moves, networks
 from nova_api.db.engine import Transaction
 from nova_api.nodes.sharing import to_sharers
 from nova_api.rpc.outbox import Outbox
@@ -17,7 +17,7 @@ def end(tx: Transaction, outbox: Outbox, context: RequestContext, row: Row[Any],
     :param row: of :func:`nova_api.db.guests.get`
     :param host: that its guest is on, or was
     """
-    held = guests.devices(tx.conn, row.id) if row.has_devices else ()
+    held = disks.devices(tx.conn, row.id) if row.has_devices else ()
     floating = networks.floating_of(tx.conn, row.id)
     ended = instances.delete(tx, [row.id])
     messages: list[tuple[str, str, dict[str, Any]]] = [

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy.engine import Connection, Row
 
 from nova_api.context import RequestContext
-from nova_api.db import guests, moves, networks, shared_ips
+from nova_api.db import disks, guests, moves, networks, shared_ips
 from nova_api.db.engine import Database
 from nova_api.errors import ApiError, ServiceUnavailable
 from nova_api.nodes.drivers.hypervisor import (
@@ -181,6 +181,6 @@ def attached_devices(conn: Connection, row: Row[Any]) -> Sequence[BlockDevice]:
         return ()
     return [
         BlockDevice(device.device_name, device.volume_id, json.loads(device.connection_info))
-        for device in guests.devices(conn, row.id)
+        for device in disks.devices(conn, row.id)
         if device.connection_info
     ]

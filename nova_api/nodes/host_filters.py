@@ -15,7 +15,7 @@ import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from nova_api.db import flavors, guests
+from nova_api.db import flavors, placing
 from nova_api.db.engine import Transaction
 from nova_api.db.services import FreeHost
 
@@ -62,10 +62,10 @@ def hinted(
         return found
     together, apart = _names(hints.get("same_host")), _names(hints.get("different_host"))
     if together:
-        there = guests.hosts_of(tx.conn, project, together)
+        there = placing.hosts_of(tx.conn, project, together)
         found = [host for host in found if host.host in there]
     if apart:
-        there = guests.hosts_of(tx.conn, project, apart)
+        there = placing.hosts_of(tx.conn, project, apart)
         found = [host for host in found if host.host not in there]
     query = hints.get("query")
     if query:

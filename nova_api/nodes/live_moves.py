@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy.engine import Row
 
 from nova_api.context import RequestContext
-from nova_api.db import guests, moves
+from nova_api.db import disks, guests, moves
 from nova_api.db.engine import Transaction
 from nova_api.nodes.drivers.hypervisor import BlockDevice
 from nova_api.nodes.guest_node import GuestNode, attached_devices, fault_of, guest_of, interfaces_of
@@ -170,7 +170,7 @@ class LiveMoves(GuestNode):
         if not row.has_devices:
             return []
         with self.db.read() as conn:
-            held = [device for device in guests.devices(conn, row.id) if device.connection_info]
+            held = [device for device in disks.devices(conn, row.id) if device.connection_info]
         return [
             BlockDevice(one.device_name, one.volume_id, self._connect(context, row, one.volume_id, one.host))
             for one in held
@@ -178,7 +178,7 @@ class LiveMoves(GuestNode):
 
     def _part(self, tx: Transaction, context: RequestContext, row: Row[Any], host: str) -> None:
         """Tell the volume nodes that a host no longer uses the volumes of an instance."""
-        for device in guests.devices(tx.conn, row.id) if row.has_devices else ():
+        for device in disks.devices(tx.conn, row.id) if row.has_devices else ():
             if device.connection_info and device.host:
                 gone = {"volume_id": device.volume_id, "host": host}
                 self.outbox.cast(tx, context, f"volume.{device.host}", "terminate_connection", **gone)

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy.engine import Connection, Row
 
 from nova_api.context import RequestContext
-from nova_api.db import guests, moves
+from nova_api.db import disks, guests, moves
 from nova_api.db.engine import Transaction
 from nova_api.nodes.drivers.hypervisor import BlockDevice, Guest, Interface, PowerState
 from nova_api.nodes.guest_node import GuestNode, attached_devices, fault_of, guest_of, interfaces_of
@@ -199,7 +199,7 @@ class Moves(GuestNode):
         """Tell the volume nodes that an instance leaves this host."""
         if not row.has_devices or move.source_compute == move.dest_compute:
             return
-        for device in guests.devices(tx.conn, row.id):
+        for device in disks.devices(tx.conn, row.id):
             if device.connection_info and device.host:
                 gone = {"volume_id": device.volume_id, "host": self.host}
                 self.outbox.cast(tx, context, f"volume.{device.host}", "terminate_connection", **gone)
@@ -212,7 +212,7 @@ class Moves(GuestNode):
         """
         if row.has_devices and move.source_compute != move.dest_compute:
             with self.db.read() as conn:
-                held = [device for device in guests.devices(conn, row.id) if device.connection_info]
+                held = [device for device in disks.devices(conn, row.id) if device.connection_info]
             found = {device.volume_id: self._connect(context, row, device.volume_id, device.host) for device in held}
             self.db.write(lambda tx: moves.reconnect(tx, row.id, found))
         with self.db.read() as conn:

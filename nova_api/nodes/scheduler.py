@@ -13,7 +13,7 @@ from sqlalchemy.engine import Row
 
 from nova_api.config import Config
 from nova_api.context import RequestContext
-from nova_api.db import guests, moves, services, takeovers
+from nova_api.db import disks, guests, moves, placing, services, takeovers
 from nova_api.db import volumes as volume_queries
 from nova_api.db.engine import Database, Transaction
 from nova_api.db.models import now
@@ -82,7 +82,7 @@ class SchedulerManager:
                 limits.get("force_hosts") or (),
                 limits.get("ignore_hosts") or (),
             )
-            rows = guests.waiting(tx, uuids)
+            rows = placing.waiting(tx, uuids)
             if not hosts:
                 self._require_own_report(tx)
             why = _why(hosts)
@@ -90,12 +90,12 @@ class SchedulerManager:
                 hosts, why = _wanted(tx, hosts, rows[0], limits.get("scheduler_hints"), why)
             placed, left_over = choose(hosts, rows, forced=bool(limits.get("force_hosts")))
             for host, chosen in placed.items():
-                guests.place(tx, [row.id for row in chosen], host)
+                placing.place(tx, [row.id for row in chosen], host)
             kept = {**passed_on, "filter_properties": {name: value for name, value in limits.items() if value}}
             if any(kept.values()):
                 takeovers.remember_builds(tx, [row.id for chosen in placed.values() for row in chosen], kept)
             if left_over:
-                guests.fail_many(tx, [row.id for row in left_over], NO_HOST + why)
+                placing.fail_many(tx, [row.id for row in left_over], NO_HOST + why)
             self.outbox.cast_many(
                 tx,
                 context,
@@ -229,7 +229,7 @@ class SchedulerManager:
         """
 
         def work(tx: Transaction) -> None:
-            row = guests.get_volume(tx.conn, volume_id)
+            row = disks.get_volume(tx.conn, volume_id)
             if row is None or row.host is not None:
                 return
             place = services.volume_host(tx.conn, self.config.service_down_time, row.availability_zone)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
 
 from nova_api.context import RequestContext
-from nova_api.db import guests
+from nova_api.db import disks
 from nova_api.db import volumes as queries
 from nova_api.db.engine import Database, Transaction
 from nova_api.db.models import now, snapshots, volumes
@@ -51,7 +51,7 @@ class VolumeManager:
         :raises VolumeFailed: the store could not; the volume is in ``error``
         """
         with self.db.read() as conn:
-            row = guests.get_volume(conn, volume_id)
+            row = disks.get_volume(conn, volume_id)
         if row is not None and row.host not in (None, self.host):
             self.store.delete(volume_id)  # this comes late: another host makes it now; here it may be half made
             return
@@ -64,14 +64,14 @@ class VolumeManager:
 
         def made(tx: Transaction) -> bool:
             values = {"host": self.host, "provider_location": place, "launched_at": now()}
-            current = guests.get_volume(tx.conn, volume_id)
+            current = disks.get_volume(tx.conn, volume_id)
             waited_for = current is not None and current.instance_id is not None
             status = "attaching" if waited_for else "available"
             return queries.change_volume(tx, volume_id, ("creating",), {**values, "status": status}, row.host)
 
         if not self.db.write(made):
             with self.db.read() as conn:
-                current = guests.get_volume(conn, volume_id)
+                current = disks.get_volume(conn, volume_id)
             if current is None or current.status == "deleting" or current.host != self.host:
                 # Its instance ended meanwhile, and it was to end with it; or another host has made it.
                 self.store.delete(volume_id)
@@ -82,7 +82,7 @@ class VolumeManager:
         :raises VolumeFailed: the store could not; the volume is in ``error_deleting``
         """
         with self.db.read() as conn:
-            row = guests.get_volume(conn, volume_id)
+            row = disks.get_volume(conn, volume_id)
         if row is None or row.status != "deleting":
             return
         self._do(
@@ -98,7 +98,7 @@ class VolumeManager:
         :raises VolumeFailed: the store could not; the snapshot is in ``error``
         """
         with self.db.read() as conn:
-            row = guests.get_snapshot(conn, snapshot_id)
+            row = disks.get_snapshot(conn, snapshot_id)
         if row is None or row.status != "creating":
             return
         self._do(
@@ -108,7 +108,7 @@ class VolumeManager:
         values = {"status": "available", "progress": "100%"}
         if not self.db.write(lambda tx: queries.change_snapshot(tx, snapshot_id, ("creating",), values)):
             with self.db.read() as conn:
-                current = guests.get_snapshot(conn, snapshot_id)
+                current = disks.get_snapshot(conn, snapshot_id)
             if current is None or current.status == "deleting":
                 self.store.delete_snapshot(snapshot_id)  # another delivery was quicker, and its owner too
 
@@ -118,7 +118,7 @@ class VolumeManager:
         :raises VolumeFailed: the store could not; the snapshot is in ``error_deleting``
         """
         with self.db.read() as conn:
-            row = guests.get_snapshot(conn, snapshot_id)
+            row = disks.get_snapshot(conn, snapshot_id)
         if row is None or row.status != "deleting":
             return
         self._do(
@@ -137,7 +137,7 @@ class VolumeManager:
         :raises VolumeFailed: the store could not
         """
         with self.db.read() as conn:
-            if guests.get_volume(conn, volume_id) is None:
+            if disks.get_volume(conn, volume_id) is None:
                 raise VolumeNotFound(f"vol-{volume_id:08x}")
         try:
             return self.store.initialize_connection(volume_id, host)
@@ -150,7 +150,7 @@ class VolumeManager:
         :param host: name of the compute node
         """
         with self.db.read() as conn:
-            if guests.used_from(conn, volume_id, host):
+            if disks.used_from(conn, volume_id, host):
                 return
         try:
             self.store.terminate_connection(volume_id, host)

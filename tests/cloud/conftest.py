@@ -25,14 +25,6 @@ def any_cloud(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
             yield Door(made)
 
 
-@pytest.fixture(scope="module", params=KINDS)
-def module_db(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    """A database of each kind; one for a module."""
-    folder: Path = tmp_path_factory.mktemp(request.param)
-    with database(request.param, folder) as db:
-        yield db
-
-
 @pytest.fixture
 def any_url(module_db: Database) -> Iterator[str]:
     """The URL of an empty database of each kind."""

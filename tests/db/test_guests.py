@@ -5,13 +5,10 @@ import pytest
 import sqlalchemy as sa
 
 from nova_api.context import new_uuid
-from nova_api.db import guests
+from nova_api.db import guests, placing
 from nova_api.db.engine import Database
-from nova_api.db.models import flavors, image_properties, images, instances, now
-
-
-def add(db: Database, table: sa.Table, **values: Any) -> int:
-    return int(db.write(lambda tx: tx.execute(sa.insert(table).values(**values)).inserted_primary_key[0]))  # type: ignore[index]
+from nova_api.db.models import flavors, instances, now
+from tests.databases import add
 
 
 @pytest.fixture
@@ -63,7 +60,7 @@ def test_what_has_left_and_not_arrived_is_on_no_host(any_db: Database, flavor: i
 def test_faults_are_dated(any_db: Database, flavor: int) -> None:
     one, many = add_instance(any_db, flavor, task_state="spawning"), add_instance(any_db, flavor)
     assert any_db.write(lambda tx: guests.fail(tx, one.id, ("spawning",), "x" * 300))
-    any_db.write(lambda tx: guests.fail_many(tx, [many.id], "y"))
+    any_db.write(lambda tx: placing.fail_many(tx, [many.id], "y"))
     for number, text in ((one.id, "x" * 255), (many.id, "y")):
         row = read(any_db, number)
         assert (row.vm_state, row.fault_code, row.fault_message) == ("error", 500, text)
@@ -76,15 +73,3 @@ def test_ended_instances_are_found_by_who_asks_for_them(any_db: Database, flavor
         assert guests.get(conn, row.uuid) is None
         found = guests.get_ever(conn, row.uuid)
     assert found is not None and found.deleted == 1
-
-
-def test_the_oldest_backups_end(any_db: Database) -> None:
-    numbers = []
-    for kind in ("daily", "daily", "weekly", "daily"):
-        numbers.append(add(any_db, images, uuid=new_uuid(), instance_uuid="u"))
-        values = {"image_id": numbers[-1], "key": "backup_type", "value": kind}
-        any_db.write(lambda tx, values=values: tx.execute(sa.insert(image_properties).values(**values)))
-    any_db.write(lambda tx: guests.rotate_backups(tx, "u", "daily", 1))
-    with any_db.read() as conn:
-        left = conn.execute(sa.select(images.c.id).where(images.c.deleted == 0)).scalars().all()
-    assert list(left) == numbers[2:]

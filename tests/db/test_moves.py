@@ -4,14 +4,11 @@ import pytest
 import sqlalchemy as sa
 
 from nova_api.context import new_uuid
-from nova_api.db import guests, moves
+from nova_api.db import disks, moves
 from nova_api.db.engine import Database
 from nova_api.db.models import block_devices, flavors, instances, migrations, volumes
 from nova_api.db.moves import Sizes
-
-
-def add(db: Database, table: sa.Table, **values: Any) -> int:
-    return int(db.write(lambda tx: tx.execute(sa.insert(table).values(**values)).inserted_primary_key[0]))  # type: ignore[index]
+from tests.databases import add
 
 
 @pytest.fixture
@@ -91,4 +88,4 @@ def test_connections_are_replaced(any_db: Database, flavor: int) -> None:
         add(any_db, block_devices, instance_id=owner.id, device_name="/dev/vdb", volume_id=volume, connection_info="{}")
     any_db.write(lambda tx: moves.reconnect(tx, row.id, {volume: {"a": 1}}))
     with any_db.read() as conn:
-        assert [guests.devices(conn, one.id)[0].connection_info for one in (row, other)] == ['{"a": 1}', "{}"]
+        assert [disks.devices(conn, one.id)[0].connection_info for one in (row, other)] == ['{"a": 1}', "{}"]

@@ -11,7 +11,8 @@ from nova_api.db.engine import Database, Transaction
 from nova_api.nodes.takeover import TakeOver
 from nova_api.rpc.inprocess import InProcessTransport
 from nova_api.rpc.outbox import Outbox
-from tests.db.test_guests import add, add_instance, read
+from tests.databases import add
+from tests.db.test_guests import add_instance, read
 
 BUILDING = {"vm_state": "building", "task_state": "networking"}
 
