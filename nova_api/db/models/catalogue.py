@@ -1,0 +1,95 @@
+"""What servers are made with: images, key pairs, security groups."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from nova_api.db.models.columns import PLAIN, SEQUENCE, UtcDateTime, metadata, now, owner, row_id, soft, times, uuid
+
+images = Table(
+    "images",
+    metadata,
+    row_id(),
+    uuid(),
+    *owner(indexed=True),
+    Column("name", String(255), nullable=False, default=""),
+    Column("description", String(255), nullable=False, default=""),
+    Column("container_format", String(32), nullable=False, default="ami"),
+    Column("disk_format", String(32), nullable=False, default="ami"),
+    Column("status", String(32), nullable=False, default="active"),
+    Column("progress", Integer, nullable=False, default=100),
+    Column("is_public", Boolean(name="is_public"), nullable=False, default=False),
+    Column("location", String(1024), nullable=True),
+    Column("kernel_id", String(36), nullable=True, comment="uuid of an image"),
+    Column("ramdisk_id", String(36), nullable=True, comment="uuid of an image"),
+    Column("architecture", String(64), nullable=True),
+    Column("root_device_name", String(255), nullable=True),
+    Column("root_device_type", String(16), nullable=False, default="instance-store", comment="or ebs"),
+    Column("min_ram", Integer, nullable=False, default=0),
+    Column("min_disk", Integer, nullable=False, default=0),
+    Column("size", BigInteger, nullable=False, default=0),
+    Column("checksum", String(64), nullable=True),
+    Column("instance_uuid", String(36), nullable=True, comment="the server that a snapshot was made of"),
+    Column("mappings", Text, nullable=False, default="[]", comment="JSON: virtual devices"),
+    Column("block_device_mapping", Text, nullable=False, default="[]", comment="JSON: volumes and snapshots"),
+    *soft(),
+    Index(None, "deleted", "is_public"),
+    **SEQUENCE,
+)
+image_properties = Table(
+    "image_properties",
+    metadata,
+    Column("image_id", ForeignKey("images.id", ondelete="CASCADE"), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("value", Text, nullable=False, default=""),
+    **PLAIN,
+)
+
+key_pairs = Table(
+    "key_pairs",
+    metadata,
+    row_id(),
+    Column("user_id", String(255), nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("fingerprint", String(255), nullable=False),
+    Column("public_key", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False, default=now),
+    UniqueConstraint("user_id", "name"),
+    **SEQUENCE,
+)
+security_groups = Table(
+    "security_groups",
+    metadata,
+    row_id(),
+    Column("user_id", String(255)),
+    Column("project_id", String(255), nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("description", String(255), nullable=False, default=""),
+    *times(),
+    UniqueConstraint("project_id", "name"),
+    **SEQUENCE,
+)
+security_group_rules = Table(
+    "security_group_rules",
+    metadata,
+    row_id(),
+    Column("parent_group_id", ForeignKey("security_groups.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("protocol", String(5), nullable=True),
+    Column("from_port", Integer, nullable=True),
+    Column("to_port", Integer, nullable=True),
+    Column("cidr", String(255), nullable=True),
+    Column("group_id", ForeignKey("security_groups.id", ondelete="CASCADE"), nullable=True, index=True),
+    Column("created_at", UtcDateTime, nullable=False, default=now),
+    CheckConstraint("(cidr IS NULL) <> (group_id IS NULL)", name="one_source"),
+    **SEQUENCE,
+)

@@ -1,0 +1,190 @@
+"""Instances and all that is kept of one."""
+
+from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint
+from sqlalchemy.dialects import mysql
+
+from nova_api.db.models.columns import (
+    PLAIN,
+    SEQUENCE,
+    RowId,
+    UtcDateTime,
+    metadata,
+    now,
+    owner,
+    row_id,
+    soft,
+    times,
+    uuid,
+)
+
+instances = Table(
+    "instances",
+    metadata,
+    row_id(),
+    uuid(),
+    *owner(),
+    Column("image_ref", String(36), nullable=True, comment="uuid of an image"),
+    Column("image_number", RowId, nullable=True, comment="its EC2 number"),
+    Column("kernel_id", String(36), nullable=True, comment="uuid of an image"),
+    Column("kernel_number", RowId, nullable=True, comment="its EC2 number"),
+    Column("ramdisk_id", String(36), nullable=True, comment="uuid of an image"),
+    Column("ramdisk_number", RowId, nullable=True, comment="its EC2 number"),
+    Column("reservation_id", String(32), nullable=False),
+    Column("launch_index", Integer, nullable=False, default=0),
+    Column("key_name", String(255), nullable=True),
+    Column("key_data", Text, nullable=True),
+    Column("power_state", Integer, nullable=False, default=0),
+    Column("vm_state", String(32), nullable=False),
+    Column("task_state", String(64), nullable=True),
+    Column(
+        "task_request", String(64), nullable=True, comment="request that began the task, where its message says more"
+    ),
+    Column("progress", Integer, nullable=False, default=0),
+    Column("instance_type_id", ForeignKey("instance_types.id"), nullable=False),
+    Column("memory_mb", Integer, nullable=False),
+    Column("vcpus", Integer, nullable=False),
+    Column("root_gb", Integer, nullable=False, default=0),
+    Column("ephemeral_gb", Integer, nullable=False, default=0),
+    Column("hostname", String(255), nullable=False, default=""),
+    Column("display_name", String(255), nullable=False, default=""),
+    Column("display_description", String(255), nullable=False, default=""),
+    Column("host", String(255), nullable=True, index=True),
+    Column("availability_zone", String(255), nullable=True),
+    Column("user_data", Text, nullable=False, default="", comment="base64, as sent"),
+    Column("scheduled_at", UtcDateTime, nullable=True),
+    Column("launched_at", UtcDateTime, nullable=True),
+    Column("terminated_at", UtcDateTime, nullable=True),
+    Column("locked", Boolean(name="locked"), nullable=False, default=False),
+    Column("os_type", String(255), nullable=True),
+    Column("architecture", String(255), nullable=True),
+    Column("vm_mode", String(255), nullable=True),
+    Column("root_device_name", String(255), nullable=True),
+    Column("default_ephemeral_device", String(255), nullable=True),
+    Column("default_swap_device", String(255), nullable=True),
+    Column("config_drive", String(255), nullable=False, default=""),
+    Column("access_ip_v4", String(39), nullable=True),
+    Column("access_ip_v6", String(39), nullable=True),
+    Column("auto_disk_config", Boolean(name="auto_disk_config"), nullable=True),
+    Column("shutdown_terminate", Boolean(name="shutdown_terminate"), nullable=False, default=True),
+    Column("disable_terminate", Boolean(name="disable_terminate"), nullable=False, default=False),
+    Column("volume_backed", Boolean(name="volume_backed"), nullable=False, default=False),
+    Column("client_token", String(64), nullable=True),
+    Column("fault_code", Integer, nullable=True),
+    Column("fault_message", String(255), nullable=True),
+    Column("fault_at", UtcDateTime, nullable=True),
+    *soft(),
+    # The order of lists (creation) is the order of ids; one index serves lists of a project and of the whole cloud.
+    Index(None, "project_id", "deleted", "id"),
+    Index(None, "deleted", "id"),
+    Index("ix_instances_project_id_deleted_at", "project_id", "deleted_at"),
+    Index(None, "reservation_id"),
+    **SEQUENCE,
+)
+instance_metadata = Table(
+    "instance_metadata",
+    metadata,
+    Column("instance_id", ForeignKey("instances.id", ondelete="CASCADE"), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("value", String(255), nullable=False, default=""),
+    **PLAIN,
+)
+instance_groups = Table(
+    "security_group_instance_association",
+    metadata,
+    Column("instance_id", ForeignKey("instances.id", ondelete="CASCADE"), primary_key=True),
+    Column("security_group_id", ForeignKey("security_groups.id"), primary_key=True, index=True),
+    **PLAIN,
+)
+#: What the builds that go on were told besides what is in the rows of their instances.
+instance_builds = Table(
+    "instance_builds",
+    metadata,
+    Column("instance_id", ForeignKey("instances.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column(
+        "arguments",
+        Text().with_variant(mysql.LONGTEXT(), "mysql", "mariadb"),
+        nullable=False,
+        comment="JSON: password, files, networks, hints",
+    ),
+    **PLAIN,
+)
+#: Resizes and migrations: where an instance came from, and what it was.
+migrations = Table(
+    "migrations",
+    metadata,
+    row_id(),
+    Column("instance_id", ForeignKey("instances.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("source_compute", String(255), nullable=False),
+    Column("dest_compute", String(255), nullable=False),
+    Column("status", String(32), nullable=False, comment="migrating, finished, confirmed, reverted, error"),
+    Column("old_instance_type_id", ForeignKey("instance_types.id"), nullable=False),
+    Column("new_instance_type_id", ForeignKey("instance_types.id"), nullable=False),
+    *times(),
+    **SEQUENCE,
+)
+#: What happened to an instance on its node, for administrators.
+instance_actions = Table(
+    "instance_actions",
+    metadata,
+    row_id(),
+    Column("instance_id", ForeignKey("instances.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("action", String(255), nullable=False),
+    Column("error", Text, nullable=True),
+    Column("created_at", UtcDateTime, nullable=False, default=now),
+    **SEQUENCE,
+)
+consoles = Table(
+    "consoles",
+    metadata,
+    row_id(),
+    Column("instance_id", ForeignKey("instances.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("console_type", String(32), nullable=False),
+    Column("password", Text, nullable=False, comment="encrypted with the key of secret_key_file"),
+    Column("host", String(255), nullable=False, comment="the node that serves it"),
+    Column("public_hostname", String(255), nullable=False),
+    Column("port", Integer, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False, default=now),
+    UniqueConstraint("host", "port"),
+    **SEQUENCE,
+)
+#: Tokens of consoles in a browser; they admit once, and not for long.
+console_tokens = Table(
+    "console_tokens",
+    metadata,
+    Column("token_hash", String(64), primary_key=True),
+    Column("instance_id", ForeignKey("instances.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("console_type", String(32), nullable=False),
+    Column("host", String(255), nullable=False),
+    Column("port", Integer, nullable=False),
+    Column("internal_access_path", String(255), nullable=True),
+    Column("expires_at", UtcDateTime, nullable=False),
+    **PLAIN,
+)
+#: ClientToken of RunInstances: which reservation a token made, and of what parameters.
+client_tokens = Table(
+    "client_tokens",
+    metadata,
+    Column("project_id", String(255), primary_key=True),
+    Column("token", String(64), primary_key=True),
+    Column("fingerprint", String(64), nullable=False),
+    Column("reservation_id", String(32), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False, default=now),
+    **PLAIN,
+)
+block_devices = Table(
+    "block_device_mapping",
+    metadata,
+    row_id(),
+    Column("instance_id", ForeignKey("instances.id", ondelete="CASCADE"), nullable=False),
+    Column("device_name", String(255), nullable=False),
+    Column("virtual_name", String(255), nullable=True),
+    Column("snapshot_id", ForeignKey("snapshots.id"), nullable=True),
+    Column("volume_id", ForeignKey("volumes.id"), nullable=True, index=True),
+    Column("volume_size", Integer, nullable=True),
+    Column("no_device", Boolean(name="no_device"), nullable=False, default=False),
+    Column("delete_on_termination", Boolean(name="delete_on_termination"), nullable=False, default=False),
+    Column("connection_info", Text, nullable=True),
+    Column("created_at", UtcDateTime, nullable=False, default=now),
+    UniqueConstraint("instance_id", "device_name"),
+    **SEQUENCE,
+)
