@@ -21,11 +21,11 @@ from tests.services.test_whole_cloud import ask, database
 pytestmark = pytest.mark.xdist_group("rabbitmq")
 
 MANY = 10
-#: A node is given up after two seconds of silence; builds take as long as that, two at a time.
+#: A node is given up after four seconds of silence; it takes about as long for what it is given, two at a time.
 QUICK = (
     "embedded_nodes=false",
-    "service_down_time=2",
-    "report_interval=0.3",
+    "service_down_time=4",
+    "report_interval=0.5",
     "simulated_boot_seconds=1.5",
     "node_workers=2",
 )
