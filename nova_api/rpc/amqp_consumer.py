@@ -65,6 +65,7 @@ class AmqpSubscription:
         self._delivery = Delivery(handle, self._stopping, counters)
         self._counters = counters
         self._hand = InHand()
+        self._quiet = threading.Event()  # stopping, and nothing more is delivered
         self._ended = threading.Event()
         self._session: _Session | None = None
         name = f"rpc-{','.join(topics)}"
@@ -81,7 +82,8 @@ class AmqpSubscription:
         until = time.monotonic() + timeout
         self._stopping.set()
         self._wake()
-        finished = self._casts.stop(timeout)
+        self._quiet.wait(min(timeout, broker.IO_SECONDS))
+        finished = self._casts.stop(max(0.0, until - time.monotonic()))
         finished = self._calls.stop(max(0.0, until - time.monotonic())) and finished
         self._ended.set()
         self._wake()
@@ -113,6 +115,7 @@ class AmqpSubscription:
                 failures += 1
                 log.exception("broker %s: consumer failed", self._broker.place)
                 self._stopping.wait(backoff(failures))
+        self._quiet.set()
 
     @contextmanager
     def _connected(self) -> Iterator["_Session"]:
@@ -150,6 +153,7 @@ class AmqpSubscription:
         while not self._ended.is_set():
             if self._stopping.is_set():
                 session.cancel()
+                self._quiet.set()
             session.settle()
             session.step()
         session.settle()
@@ -182,14 +186,32 @@ class AmqpSubscription:
     # -- the workers' threads
 
     def _cast(self, receipt: "_Receipt", key: str, message: Message, raw: Any) -> None:
-        if receipt.void or self._stopping.is_set():
-            self._hand.leave(key, requeue=True)
-            return
-        outcome = self._delivery.cast(message)
+        begun = not receipt.void and not self._stopping.is_set()
+        outcome = self._delivery.cast(message) if begun else Outcome.AGAIN
         if outcome is Outcome.DEAD:
             self._bury(key, raw)
+        elif outcome is Outcome.DONE:
+            self._hand.leave(key)
         else:
-            self._hand.leave(key, requeue=outcome is Outcome.AGAIN)
+            self._give_back(receipt, key, raw)
+
+    def _give_back(self, receipt: "_Receipt", key: str, raw: Any) -> None:
+        """Leave a message to a later time, or to another process.
+
+        As a new one at the end of its queue: what is rejected comes back marked as redelivered, and looks to another
+        process as if this one had died of it.
+        """
+        queue, deaths = _queue_of(raw), _deaths_of(raw)
+        if receipt.void or not queue:  # the broker delivers it again by itself; or it was fanned out to this process
+            self._hand.leave(key, requeue=True)
+            return
+        if self._stopping.is_set():  # else it would come back here, where nobody works any more
+            self._quiet.wait(broker.IO_SECONDS)
+        self._move(self._place_of(queue, deaths), key, raw, {_DEATHS: deaths} if deaths else {})
+
+    def _place_of(self, queue: str, deaths: int) -> str:
+        """Where a message for ``queue`` waits."""
+        return str(self._broker.suspect_queue(queue).name) if deaths >= SUSPECT_DEATHS else queue
 
     def _came_back(self, key: str, raw: Any) -> None:
         """Count one more process that did not live to acknowledge a message; the broker delivers the copy."""
@@ -199,10 +221,8 @@ class AmqpSubscription:
             self._counters.count(dead=True)
             self._bury(key, raw)
             return
-        suspect = deaths >= SUSPECT_DEATHS
         log.warning("a message for %s comes back unfinished from another process, for the %d. time", queue, deaths)
-        target = self._broker.suspect_queue(queue).name if suspect else queue
-        self._move(target, key, raw, {_DEATHS: deaths})
+        self._move(self._place_of(queue, deaths), key, raw, {_DEATHS: deaths})
 
     def _bury(self, key: str, raw: Any) -> None:
         """Move a message to the dead letter queue, where an operator can look at it."""

@@ -313,6 +313,31 @@ def test_no_more_is_taken_than_is_worked_on_and_stop_returns_the_rest(stage: Sta
     until(lambda: stage.count(topic) == 8)
 
 
+def test_a_message_that_has_to_wait_has_killed_nobody(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many processes give it back, during an outage or when they stop."""
+    monkeypatch.setattr(amqp_consumer, "SUSPECT_DEATHS", 1)
+    monkeypatch.setattr(amqp_consumer, "MAX_DEATHS", 2)
+    monkeypatch.setattr(delivery, "backoff", lambda tries: 0.01)
+    monkeypatch.setattr(delivery, "OUTAGE_TRIES", 1)
+    recorder, topic = Recorder(), stage.topic("compute")
+    recorder.error = errors.ServiceUnavailable("The datastore does not answer.")
+    transports = [stage.transport() for _ in range(4)]
+    for number, transport in enumerate(transports):
+        subscription = stage.consume(transport, "compute", "h1", recorder)
+        if number == 0:
+            Rpc(transport, 30).cast(CONTEXT, topic, "note", value=1)
+        recorder.until(len(recorder.seen) + 5)
+        assert subscription.stop(30)
+    recorder.error = None
+    until(lambda: stage.count(topic) == 1)
+    last = stage.transport()
+    stage.consume(last, "compute", "h1", recorder)
+    until(lambda: last.counters.handled == 1)
+    assert last.counters.dead == 0
+    for queue in (topic, f"{topic}.suspects", f"{stage.unique}.dead"):
+        assert stage.count(queue) == 0
+
+
 def test_a_call_is_answered_while_casts_fill_the_workers(stage: Stage) -> None:
     transport, recorder = stage.transport(), Recorder()
     recorder.gate.clear()
