@@ -59,7 +59,8 @@ class Server:
         if sock is None:
             return None
         place = sock.getsockname()
-        if sock.family == family and place[0] == socket.gethostbyname(host) and port in (0, place[1]):
+        wanted = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)[0][4]
+        if sock.family == family and place[0] == wanted[0] and port in (0, place[1]):
             return sock
         sock.close()
         return None
