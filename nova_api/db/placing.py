@@ -58,7 +58,8 @@ def waiting(tx: Transaction, uuids: Iterable[str]) -> Sequence[Row[Any]]:
 def hosts_of(conn: Connection, project: str | None, uuids: Iterable[str]) -> set[str]:
     """The hosts of a project's living instances."""
     query = sa.select(instances.c.host).where(
-        instances.c.uuid.in_(list(uuids)),
+        # A NUL or half a character: no database can be asked for it, and no UUID has it.
+        instances.c.uuid.in_([uuid for uuid in uuids if uuid.isprintable()]),
         instances.c.project_id == project,
         instances.c.deleted == 0,
         instances.c.host.is_not(None),

@@ -102,6 +102,18 @@ def test_zone_and_named_hosts(world: World) -> None:
     assert hosts_of(world, elsewhere) == {"h2": 4}
 
 
+@pytest.mark.parametrize("name", ["\ud800", "a\x00b"])
+def test_hints_that_no_instance_bears(world: World, name: str) -> None:
+    """Nor can the datastore be asked for them."""
+    world.start()
+    near, far = world.instance(), world.instance()
+    world.schedule([near], scheduler_hints={"same_host": name})
+    world.schedule([far], scheduler_hints={"different_host": [name]})
+    world.settle()
+    assert [world.again(row).vm_state for row in (near, far)] == ["error", "active"]
+    assert world.again(near).fault_message.startswith("No valid host was found.")
+
+
 @pytest.mark.parametrize("values", [{"availability_zone": "nowhere"}, {"memory_mb": 2**40}])
 def test_no_valid_host(world: World, values: dict[str, Any]) -> None:
     world.start()
