@@ -33,5 +33,13 @@ def end(tx: Transaction, outbox: Outbox, context: RequestContext, row: Row[Any],
         # Nobody will ask for what a move has left there.
         drop = {"instance_uuid": row.uuid, "migration_id": left.id}
         messages.append((f"compute.{left.source_compute}", "confirm_resize", drop))
+    if left is not None and row.vm_state == "migrating" and left.dest_compute != host:
+        # It was made ready for there, and may be there by now.
+        for device in held:
+            if device.connection_info and device.host:
+                gone = {"volume_id": device.volume_id, "host": left.dest_compute}
+                messages.append((f"volume.{device.host}", "terminate_connection", gone))
+        method = "rollback_live_migration_at_destination"
+        messages.append((f"compute.{left.dest_compute}", method, {"instance_uuid": row.uuid}))
     messages += [("network", "disassociate_floating_ip", {"address": one}) for one in floating]
     outbox.cast_many(tx, context, messages)

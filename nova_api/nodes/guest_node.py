@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection, Row
 
 from nova_api.context import RequestContext
 from nova_api.db import disks, guests, moves, networks, shared_ips
-from nova_api.db.engine import Database
+from nova_api.db.engine import Database, Transaction
 from nova_api.errors import ApiError, ServiceUnavailable
 from nova_api.nodes.drivers.hypervisor import (
     BlockDevice,
@@ -60,10 +60,17 @@ class GuestNode:
         with self.db.read() as conn:
             return guests.get(conn, uuid)
 
-    def _attempt(self, row: Row[Any], task_states: Iterable[str], action: Callable[[], object]) -> bool:
+    def _attempt(
+        self,
+        row: Row[Any],
+        task_states: Iterable[str],
+        action: Callable[[], object],
+        failed: Callable[[Transaction], object] = lambda _tx: None,
+    ) -> bool:
         """Have a driver do something; when it cannot, the instance goes to ``error`` with the reason.
 
         :param task_states: the tasks that this is part of; an instance that has gone on is left alone
+        :param failed: what else is to be written then
         :returns: whether it was done
         :raises ServiceUnavailable: somebody does not answer; the message comes again
         """
@@ -71,7 +78,12 @@ class GuestNode:
         if fault is None:
             return True
         log.error("%s: instance %s: %s", self.host, row.uuid, fault)
-        self.db.write(lambda tx: guests.fail(tx, row.id, task_states, fault, self.host))
+
+        def fail(tx: Transaction) -> None:
+            guests.fail(tx, row.id, task_states, fault, self.host)
+            failed(tx)
+
+        self.db.write(fail)
         return False
 
     def _give_way(self, row: Row[Any]) -> None:

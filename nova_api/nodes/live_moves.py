@@ -39,11 +39,13 @@ class LiveMoves(GuestNode):
         if found is None:
             return
         row, move = found
+        reached: list[BlockDevice] = []
 
         def prepare() -> None:
             with self.db.read() as conn:
                 interfaces = interfaces_of(conn, row)
-            self.driver.prepare_live_migration(guest_of(row), interfaces, self._reachable(context, row))
+            reached[:] = self._reachable(context, row)
+            self.driver.prepare_live_migration(guest_of(row), interfaces, reached)
 
         if not self._live_step(context, row, move, PREPARING, prepare):
             return
@@ -52,6 +54,13 @@ class LiveMoves(GuestNode):
         def go_on(tx: Transaction) -> None:
             if guests.change(tx, row.id, (PREPARING,), {"task_state": MOVING}):
                 self.outbox.cast(tx, context, f"compute.{move.source_compute}", "live_migration", **args)
+            elif _ends(tx, row):
+                self._call_off(tx, context, row, self.host)
+                for device in reached:
+                    volume = disks.get_volume(tx.conn, device.volume_id)
+                    if volume is not None:
+                        gone = {"volume_id": volume.id, "host": self.host}
+                        self.outbox.cast(tx, context, f"volume.{volume.host}", "terminate_connection", **gone)
 
         self.db.write(go_on)
 
@@ -76,6 +85,8 @@ class LiveMoves(GuestNode):
 
         def hand_on(tx: Transaction) -> bool:
             if not guests.change(tx, row.id, (MOVING,), {"task_state": ARRIVED, "host": dest}):
+                if _ends(tx, row):
+                    self._call_off(tx, context, row, dest)
                 return False
             moves.change(tx, move.id, ("migrating",), "post-migrating")
             self._part(tx, context, row, self.host)
@@ -97,16 +108,17 @@ class LiveMoves(GuestNode):
         if found is None:
             return
         row, move = found
-        reached = {device.volume_id: device.connection_info for device in self._reachable(context, row)}
-        self.db.write(lambda tx: moves.reconnect(tx, row.id, reached))
 
         def arrive() -> None:
+            reached = {device.volume_id: device.connection_info for device in self._reachable(context, row)}
+            self.db.write(lambda tx: moves.reconnect(tx, row.id, reached))
             with self.db.read() as conn:
                 interfaces, devices = interfaces_of(conn, row), attached_devices(conn, row)
             self.driver.finish_live_migration(guest_of(row), interfaces, devices)
 
-        if not self._attempt(row, (ARRIVED,), arrive):
-            self.db.write(lambda tx: moves.change(tx, move.id, ("post-migrating",), "error"))
+        if not self._attempt(
+            row, (ARRIVED,), arrive, lambda tx: moves.change(tx, move.id, ("post-migrating",), "error")
+        ):
             return
 
         def finish(tx: Transaction) -> bool:
@@ -118,12 +130,18 @@ class LiveMoves(GuestNode):
             self._give_way(row)
 
     def rollback_live_migration_at_destination(self, context: RequestContext, instance_uuid: str) -> None:
-        """Destination: the guest does not come; drop what was made ready for it."""
+        """Destination: the guest does not come, or its instance ends; drop what was made ready for it, or has come."""
         with self.db.read() as conn:
             row = guests.get_ever(conn, instance_uuid)
         if row is None or (row.host == self.host and not row.deleted):
             return
-        fault = fault_of(lambda: self.driver.cancel_live_migration(guest_of(row)))
+
+        def drop() -> None:
+            self.driver.cancel_live_migration(guest_of(row))
+            if row.deleted or row.task_state == "deleting":
+                self.driver.destroy(guest_of(row))
+
+        fault = fault_of(drop)
         if fault is not None:
             log.error("%s: what was ready for instance %s stays: %s", self.host, row.uuid, fault)
 
@@ -155,8 +173,7 @@ class LiveMoves(GuestNode):
             if guests.change(tx, row.id, (task,), values):
                 moves.change(tx, move.id, ("migrating",), "error")
                 self._part(tx, context, row, move.dest_compute)
-                topic = f"compute.{move.dest_compute}"
-                self.outbox.cast(tx, context, topic, "rollback_live_migration_at_destination", instance_uuid=row.uuid)
+                self._call_off(tx, context, row, move.dest_compute)
 
         self.db.write(stay)
         return False
@@ -176,9 +193,20 @@ class LiveMoves(GuestNode):
             for one in held
         ]
 
+    def _call_off(self, tx: Transaction, context: RequestContext, row: Row[Any], dest: str) -> None:
+        """Tell the destination that nothing comes, and that nothing that has come stays."""
+        method = "rollback_live_migration_at_destination"
+        self.outbox.cast(tx, context, f"compute.{dest}", method, instance_uuid=row.uuid)
+
     def _part(self, tx: Transaction, context: RequestContext, row: Row[Any], host: str) -> None:
         """Tell the volume nodes that a host no longer uses the volumes of an instance."""
         for device in disks.devices(tx.conn, row.id) if row.has_devices else ():
             if device.connection_info and device.host:
                 gone = {"volume_id": device.volume_id, "host": host}
                 self.outbox.cast(tx, context, f"volume.{device.host}", "terminate_connection", **gone)
+
+
+def _ends(tx: Transaction, row: Row[Any]) -> bool:
+    """Whether an instance has ended, or is about to."""
+    current = guests.get(tx.conn, row.uuid)
+    return current is None or current.task_state == "deleting"

@@ -190,10 +190,7 @@ class Moves(GuestNode):
 
     def _step(self, row: Row[Any], move: Row[Any], task: str, action: Callable[[], object]) -> bool:
         """:meth:`_attempt` for a move, which fails together with the instance."""
-        if self._attempt(row, (task,), action):
-            return True
-        self.db.write(lambda tx: moves.change(tx, move.id, (move.status,), "error"))
-        return False
+        return self._attempt(row, (task,), action, lambda tx: moves.change(tx, move.id, (move.status,), "error"))
 
     def _disconnect(self, tx: Transaction, context: RequestContext, row: Row[Any], move: Row[Any]) -> None:
         """Tell the volume nodes that an instance leaves this host."""

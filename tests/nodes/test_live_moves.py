@@ -1,15 +1,18 @@
 """Live migrations over the real messages."""
 
 import threading
+import time
 from typing import Any
 
 import pytest
 
 from nova_api.db import models
 from nova_api.nodes.drivers.hypervisor import HypervisorError
+from nova_api.nodes.drivers.volumestore import VolumeStoreError
 from nova_api.rpc.envelope import RemoteError
 from tests.nodes.conftest import CONTEXT, World
 from tests.nodes.test_compute import both_ways, state
+from tests.nodes.test_disks import attach, attaching
 from tests.nodes.test_moves import move, placed, runs_on
 
 ACTIVE = ("active", None, 1)
@@ -159,6 +162,75 @@ def test_an_instance_that_ends_on_its_way(world: World) -> None:
     world.settle()
     assert world.again(row).vm_state == "deleted"
     assert runs_on(world, row) == []
+
+
+@pytest.mark.parametrize(("method", "host"), [("prepare_live_migration", "h2"), ("live_migrate", "h1")])
+def test_terminated_in_the_middle(world: World, monkeypatch: pytest.MonkeyPatch, method: str, host: str) -> None:
+    """Nothing of it stays at the destination, whether it was made ready there or has come."""
+    world.start("h1", "h2")
+    row, entered, go = placed(world), threading.Event(), threading.Event()
+    attach(world, row, attaching(world, row))
+    there, told = world.hosts["h2"].driver, []
+    act = getattr(world.hosts[host].driver, method)
+
+    def slowly(guest: Any, *args: Any, **options: Any) -> None:
+        entered.set()
+        assert go.wait(30)
+        act(guest, *args, **options)
+        if method == "live_migrate":
+            there.adopt(guest.id, 1, 0.0)
+
+    monkeypatch.setattr(world.hosts[host].driver, method, slowly)
+    monkeypatch.setattr(there, "cancel_live_migration", lambda guest: told.append("cancelled"))
+    monkeypatch.setattr(world.volume.store, "terminate_connection", lambda volume, host: told.append(host))
+    world.rpc.call(CONTEXT, "scheduler", "live_migration", instance_id=row.id, dest="h2")
+    assert entered.wait(30)
+    world.update(models.instances, row.id, task_state="deleting")
+    world.hosts["h1"].terminate_instance(CONTEXT, row.uuid)
+    go.set()
+    world.settle()
+    assert world.again(row).vm_state == "deleted"
+    assert runs_on(world, row) == []
+    assert set(told) == {"cancelled", "h1", "h2"}
+
+
+def test_terminated_before_its_destination_was_made_ready(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is reached after the instance has ended is let go again."""
+    world.start("h1", "h2")
+    row, told = placed(world), []
+    attach(world, row, attaching(world, row))
+
+    def reach(volume: int, host: str) -> dict[str, Any]:
+        world.update(models.instances, row.id, task_state="deleting")
+        world.hosts["h1"].terminate_instance(CONTEXT, row.uuid)
+        while ("off", host) not in told:
+            time.sleep(0.005)
+        told.append(("on", host))
+        return {"from": host}
+
+    monkeypatch.setattr(world.volume.store, "initialize_connection", reach)
+    monkeypatch.setattr(world.volume.store, "terminate_connection", lambda volume, host: told.append(("off", host)))
+    world.rpc.call(CONTEXT, "scheduler", "live_migration", instance_id=row.id, dest="h2")
+    world.settle()
+    assert [one for one in told if one[1] == "h2"] == [("off", "h2"), ("on", "h2"), ("off", "h2")]
+
+
+def test_volumes_that_are_not_reached_from_its_destination(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.start("h1", "h2")
+    row = placed(world)
+    attach(world, row, attaching(world, row))
+    asked: list[str] = []
+
+    def reach(volume: int, host: str) -> dict[str, Any]:
+        asked.append(host)
+        if len(asked) > 1:
+            raise VolumeStoreError("The wire is cut.")
+        return {"from": host}
+
+    monkeypatch.setattr(world.volume.store, "initialize_connection", reach)
+    found = migrate(world, row, "h2")
+    assert (found.vm_state, found.task_state, found.host) == ("error", None, "h2")
+    assert (found.fault_message, move(world, row).status) == ("The wire is cut.", "error")
 
 
 def test_screens(world: World) -> None:

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from nova_api.db import models
+from nova_api.db import models, moves
+from nova_api.errors import ServiceUnavailable
 from nova_api.nodes.drivers.hypervisor import HypervisorError, PowerState
 from nova_api.nodes.guest_node import guest_of
 from tests.nodes.conftest import CONTEXT, World
@@ -203,6 +204,27 @@ def test_a_step_that_fails(world: World, monkeypatch: pytest.MonkeyPatch, method
     row = world.do(row, "deleting", "terminate_instance")
     assert row.deleted == row.id and world.addresses() == []
     assert (runs_on(world, row), left(world, row)) == ([], [])
+
+
+def test_a_step_that_fails_while_the_datastore_goes_away(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The move does not go on without its instance."""
+    world.start("h1", "h2")
+    row, change, away = placed(world), moves.change, [True]
+
+    def refuse(*args: Any) -> None:
+        raise HypervisorError("No room.")
+
+    def lose(tx: Any, number: int, statuses: Any, status: str) -> bool:
+        if status == "error" and away:
+            away.clear()
+            raise ServiceUnavailable("The datastore does not answer.")
+        return change(tx, number, statuses, status)
+
+    monkeypatch.setattr(world.hosts["h1"].driver, "migrate_off", refuse)
+    monkeypatch.setattr(moves, "change", lose)
+    row = resize(world, row, big(world), force_hosts=["h2"])
+    assert not away
+    assert (row.vm_state, move(world, row).status) == ("error", "error")
 
 
 def test_a_copy_that_cannot_be_dropped_changes_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
