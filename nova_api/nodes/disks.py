@@ -1,13 +1,16 @@
 """What the compute node does with disks: volumes that come and go, images made of instances."""
 
 import logging
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
-from sqlalchemy.engine import Row
+from sqlalchemy.engine import Connection, Row
 
 from nova_api.context import RequestContext
-from nova_api.db import disks, guests
+from nova_api.db import disks, guests, services
 from nova_api.db.engine import Transaction
+from nova_api.errors import ServiceUnavailable
 from nova_api.nodes.drivers.hypervisor import BlockDevice, PowerState
 from nova_api.nodes.guest_node import GuestNode, attached_devices, fault_of, guest_of, interfaces_of
 
@@ -25,6 +28,14 @@ class Disks(GuestNode):
         :param volume_id: number of the volume
         :param mountpoint: where the instance sees it, ``/dev/vdb``
         """
+        with self._turn_of(volume_id):
+            self._attach(context, volume_id, mountpoint, instance_uuid)
+
+    def _turn_of(self, volume_id: int) -> AbstractContextManager[None]:
+        """One delivery after the other: of two at a time, the slower one would undo what has been done since."""
+        return self.turns.of(f"volume-{volume_id}")
+
+    def _attach(self, context: RequestContext, volume_id: int, mountpoint: str, instance_uuid: str) -> None:
         with self.db.read() as conn:
             row, volume = guests.get(conn, instance_uuid), disks.get_volume(conn, volume_id)
         if volume is None or volume.status != "attaching":
@@ -50,6 +61,10 @@ class Disks(GuestNode):
 
         :param volume_id: number of the volume
         """
+        with self._turn_of(volume_id):
+            self._detach(context, volume_id, instance_uuid)
+
+    def _detach(self, context: RequestContext, volume_id: int, instance_uuid: str) -> None:
         with self.db.read() as conn:
             row, volume = guests.get(conn, instance_uuid), disks.get_volume(conn, volume_id)
         if row is None or volume is None or volume.status != "detaching" or volume.instance_id != row.id:
@@ -96,8 +111,28 @@ class Disks(GuestNode):
             return
         if not self._wanted(row, image_id):
             return
-        guest, sizes = guest_of(row), [0]
-        stop = restart and row.power_state == PowerState.RUNNING
+        fault, size = self._copy(context, row, image_id, stop=restart and row.power_state == PowerState.RUNNING)
+
+        def finish(tx: Transaction) -> None:
+            status = "active" if fault is None else "killed"
+            if not disks.finish_image(tx, image_id, status=status, size=size) and disks.get_image(tx.conn, image_id):
+                return  # another delivery was first; the task may be that of the next image
+            guests.change(tx, row.id, SNAPSHOT_TASKS, {"task_state": None})
+            if fault is None and image_type == "backup" and backup_type and rotation is not None:
+                disks.rotate_backups(tx, row.uuid, backup_type, rotation)
+
+        self.db.write(finish)
+
+    def _copy(self, context: RequestContext, row: Row[Any], image_id: str, *, stop: bool) -> tuple[str | None, int]:
+        """Copy an instance's disk.
+
+        :param stop: the instance is off meanwhile, and no longer than that
+        :returns: the fault, if any, and the size of the image
+        :raises ServiceUnavailable: a volume node does not answer; the message comes again
+        """
+        guest, sizes, again = guest_of(row), [0], None
+        if stop:
+            self._require_stores(image_id)
 
         def copy() -> None:
             if stop:
@@ -105,23 +140,15 @@ class Disks(GuestNode):
             self._snapshot_volumes(context, image_id)
             sizes[0] = self.driver.snapshot(guest, image_id)
 
-        fault = fault_of(copy)
-        if stop:
-            fault = fault_of(lambda: self._start_again(row)) or fault
+        try:
+            fault = fault_of(copy)
+        finally:
+            if stop:
+                again = fault_of(lambda: self._start_again(row))
+        fault = again or fault
         if fault is not None:
             log.error("%s: no image of %s: %s", self.host, row.uuid, fault)
-
-        def finish(tx: Transaction) -> None:
-            status = "active" if fault is None else "killed"
-            if not disks.finish_image(tx, image_id, status=status, size=sizes[0]) and disks.get_image(
-                tx.conn, image_id
-            ):
-                return  # another delivery was first; the task may be that of the next image
-            guests.change(tx, row.id, SNAPSHOT_TASKS, {"task_state": None})
-            if fault is None and image_type == "backup" and backup_type and rotation is not None:
-                disks.rotate_backups(tx, row.uuid, backup_type, rotation)
-
-        self.db.write(finish)
+        return fault, sizes[0]
 
     def _wanted(self, row: Row[Any], image_id: str) -> bool:
         """Whether an image is still to be made: its own state says so, the task may be that of a later one."""
@@ -131,10 +158,19 @@ class Disks(GuestNode):
             self.db.write(lambda tx: guests.change(tx, row.id, SNAPSHOT_TASKS, {"task_state": None}))
         return image is not None and image.status in disks.UNFINISHED_IMAGE
 
+    def _require_stores(self, image_id: str) -> None:
+        """Stop no instance for volumes that cannot be copied now.
+
+        :raises ServiceUnavailable: a volume node that has to make a snapshot is down; the message comes again
+        """
+        with self.db.read() as conn:
+            for host in {snapshot.host for snapshot in _snapshots(conn, image_id)}:
+                if services.all_down(conn, f"volume.{host}", self.down_time):
+                    raise ServiceUnavailable(f"The volume service on {host} is down.")
+
     def _snapshot_volumes(self, context: RequestContext, image_id: str) -> None:
         with self.db.read() as conn:
-            image = disks.get_image(conn, image_id)
-            wanted = disks.snapshots_of_image(conn, image.block_device_mapping) if image else ()
+            wanted = _snapshots(conn, image_id)
         for snapshot in wanted:
             self.rpc.call(
                 context,
@@ -148,3 +184,9 @@ class Disks(GuestNode):
         with self.db.read() as conn:
             interfaces, devices = interfaces_of(conn, row), attached_devices(conn, row)
         self.driver.power_on(guest_of(row), interfaces, devices)
+
+
+def _snapshots(conn: Connection, image_id: str) -> Sequence[Row[Any]]:
+    """The snapshots that an image waits for."""
+    image = disks.get_image(conn, image_id)
+    return disks.snapshots_of_image(conn, image.block_device_mapping) if image else ()

@@ -5,8 +5,10 @@ import pytest
 
 from nova_api.context import new_uuid
 from nova_api.db import models, services
-from nova_api.nodes.drivers.hypervisor import HypervisorError
+from nova_api.errors import ServiceUnavailable
+from nova_api.nodes.drivers.hypervisor import HypervisorError, PowerState
 from nova_api.nodes.drivers.volumestore import VolumeStoreError
+from nova_api.nodes.guest_node import guest_of
 from tests.nodes.conftest import World
 from tests.nodes.test_compute import both_ways, state
 
@@ -237,6 +239,41 @@ def test_its_volumes_are_copied_before_the_image_is_there(world: World, twice: b
     made = world.row(models.snapshots, snapshot)
     assert (made.status, made.progress) == ("available", "100%")
     assert world.row(models.images, image.id).status == "active"
+
+
+@pytest.mark.parametrize("down", [False, True])
+def test_an_instance_is_not_off_while_its_image_waits(
+    world: World, monkeypatch: pytest.MonkeyPatch, down: bool
+) -> None:
+    """For a volume node that does not answer, or counts as down."""
+    world.start()
+    row, node = world.running(), world.hosts["h1"]
+    snapshot = snapshot_of(world, attach(world, row, attaching(world, row)).id, status="creating")
+    image = saving(world, row, [{"device_name": "/dev/vdb", "snapshot_id": snapshot}])
+    states: list[Any] = []
+    find, power_off, call = node._find, node.driver.power_off, node.rpc.call
+
+    def look(uuid: str) -> Any:
+        states.append(node.driver.power_state(guest_of(world.again(row))))
+        if len(states) == 2:
+            world.db.write(lambda tx: services.report(tx, "v1", "volume", "nova-volume", "nova"))
+            monkeypatch.setattr(node.rpc, "call", call)
+        return find(uuid)
+
+    def silent(*args: Any, **options: Any) -> Any:
+        raise ServiceUnavailable("Nobody answers.")
+
+    stopped: list[int] = []
+    monkeypatch.setattr(node, "_find", look)
+    monkeypatch.setattr(node.driver, "power_off", lambda guest: (stopped.append(guest.id), power_off(guest)))
+    if down:
+        world.db.write(lambda tx: services.gone(tx, "v1", ["volume"]))
+    else:
+        monkeypatch.setattr(node.rpc, "call", silent)
+    row = world.do(row, "image_snapshot", "snapshot_instance", image_id=image.uuid, restart=True)
+    assert (world.row(models.images, image.id).status, state(row)) == ("active", ("active", None, 1))
+    assert states == [PowerState.RUNNING, PowerState.RUNNING]
+    assert len(stopped) == (1 if down else 2)
 
 
 def test_an_image_that_fails_is_killed_and_the_instance_runs_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

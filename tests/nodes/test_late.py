@@ -161,3 +161,42 @@ def test_a_task_is_done_as_the_request_that_began_it_says(
     world.settle()
     after = world.again(row)
     assert (after.vm_state, after.task_state) == ("rescued" if task == "rescuing" else "active", None)
+
+
+def test_two_deliveries_of_a_volume_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The slower one does not undo what the other one, or a later request, has done."""
+    world.start()
+    row, node = world.running(), world.hosts["h1"]
+    volume = attaching(world, row)
+    others: list[threading.Thread] = []
+
+    def overtaken(action: Any, work: Any) -> Any:
+        """The first time, ``work`` is done meanwhile, unless it has to wait."""
+
+        def act(*args: Any) -> None:
+            if not others:
+                others.append(threading.Thread(target=work))
+                others[0].start()
+                others[0].join(1)
+            action(*args)
+
+        return act
+
+    def attach_again() -> None:
+        node.attach_volume(CONTEXT, volume, "/dev/vdb", row.uuid)
+
+    def detach_and_attach() -> None:
+        node.detach_volume(CONTEXT, volume, row.uuid)
+        world.update(models.volumes, volume, status="attaching", instance_id=row.id, mountpoint="/dev/vdb")
+        attach_again()
+
+    for method, work, do in (
+        ("attach_volume", attach_again, attach),
+        ("detach_volume", detach_and_attach, detach),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(node.driver, method, overtaken(getattr(node.driver, method), work))
+            do(world, row, volume)
+            others.pop().join(30)
+        assert world.row(models.volumes, volume).status == "in-use"
+        assert "vdb_read" in world.call(row, "get_diagnostics")
