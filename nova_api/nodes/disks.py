@@ -16,6 +16,7 @@ from nova_api.nodes.guest_node import GuestNode, attached_devices, fault_of, gue
 
 log = logging.getLogger(__name__)
 
+_MOVING = ("resizing", "migrating")
 SNAPSHOT_TASKS = ("image_snapshot", "image_backup")
 
 
@@ -35,6 +36,19 @@ class Disks(GuestNode):
         """One delivery after the other: of two at a time, the slower one would undo what has been done since."""
         return self.turns.of(f"volume-{volume_id}")
 
+    def _is_here(self, context: RequestContext, row: Row[Any], method: str, **args: Any) -> bool:
+        """Whether the instance of a message is on this host; where it has moved meanwhile, the message follows it.
+
+        :raises ServiceUnavailable: it is on its way; the message comes again
+        """
+        if row.vm_state in _MOVING and row.task_state is not None:
+            raise ServiceUnavailable(f"Instance {row.uuid} is {row.task_state}.")
+        if row.host in (None, self.host):
+            return True
+        topic = f"compute.{row.host}"
+        self.db.write(lambda tx: self.outbox.cast(tx, context, topic, method, instance_uuid=row.uuid, **args))
+        return False
+
     def _attach(self, context: RequestContext, volume_id: int, mountpoint: str, instance_uuid: str) -> None:
         with self.db.read() as conn:
             row, volume = guests.get(conn, instance_uuid), disks.get_volume(conn, volume_id)
@@ -42,6 +56,8 @@ class Disks(GuestNode):
             return
         if row is None or volume.instance_id != row.id:
             return  # whoever deleted the instance has freed its volumes
+        if not self._is_here(context, row, "attach_volume", volume_id=volume_id, mountpoint=mountpoint):
+            return
         mountpoint = volume.mountpoint or mountpoint  # a message that comes late may name the place of an earlier time
 
         def attach() -> None:
@@ -68,6 +84,8 @@ class Disks(GuestNode):
         with self.db.read() as conn:
             row, volume = guests.get(conn, instance_uuid), disks.get_volume(conn, volume_id)
         if row is None or volume is None or volume.status != "detaching" or volume.instance_id != row.id:
+            return
+        if not self._is_here(context, row, "detach_volume", volume_id=volume_id):
             return
         fault = fault_of(lambda: self.driver.detach_volume(guest_of(row), volume.mountpoint, volume_id))
         if fault is not None:

@@ -6,6 +6,7 @@ Both transports deliver through here, so a handler meets the same rules in one p
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -31,6 +32,14 @@ class Outcome(Enum):
     DONE = "done"  # handled, or refused for a reason that stays
     DEAD = "dead"  # no delivery will ever succeed
     AGAIN = "again"  # not now
+
+
+@dataclass(slots=True)
+class _Tries:
+    """How often a message was tried in vain: an outage is no defect, and may end in one."""
+
+    outages: int = 0
+    defects: int = 0
 
 
 class NoSuchMethod(Exception):
@@ -102,7 +111,8 @@ class Delivery:
         self._counters.count(dead=False)
 
     def _try(self, message: Message) -> Outcome:
-        for tries in range(1, OUTAGE_TRIES + 1):
+        tries = _Tries()
+        while tries.outages < OUTAGE_TRIES:
             outcome = self._try_once(message, tries)
             if outcome is not Outcome.AGAIN:
                 return outcome
@@ -110,7 +120,7 @@ class Delivery:
                 break
         return Outcome.AGAIN
 
-    def _try_once(self, message: Message, tries: int) -> Outcome:
+    def _try_once(self, message: Message, tries: "_Tries") -> Outcome:
         name, request_id = message.method, message.context.request_id
         try:
             self._handle(message)
@@ -118,16 +128,18 @@ class Delivery:
             log.error("%s: %s", request_id, error)
             return Outcome.DEAD
         except errors.ServiceUnavailable as error:
-            log.warning("%s: %s has to wait (try %d): %s", request_id, name, tries, error)
-            self._stopping.wait(backoff(tries))
+            tries.outages += 1
+            log.warning("%s: %s has to wait (try %d): %s", request_id, name, tries.outages, error)
+            self._stopping.wait(backoff(tries.outages))
         except errors.ApiError as error:
             log.warning("%s: %s refused: %s: %s", request_id, name, type(error).__name__, error)
             return Outcome.DONE
         except Exception:
-            log.exception("%s: %s failed (try %d of %d)", request_id, name, tries, DEFECT_TRIES)
-            if tries >= DEFECT_TRIES:
+            tries.defects += 1
+            log.exception("%s: %s failed (try %d of %d)", request_id, name, tries.defects, DEFECT_TRIES)
+            if tries.defects >= DEFECT_TRIES:
                 return Outcome.DEAD
-            self._stopping.wait(DEFECT_PAUSE * tries)
+            self._stopping.wait(DEFECT_PAUSE * tries.defects)
         else:
             return Outcome.DONE
         return Outcome.AGAIN

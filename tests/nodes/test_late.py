@@ -1,6 +1,7 @@
 """Messages that come late: what they asked for was done, and their object has gone on."""
 
 import threading
+from functools import partial
 from typing import Any
 
 import pytest
@@ -8,6 +9,8 @@ import pytest
 from nova_api.db import models
 from tests.nodes.conftest import CONTEXT, World
 from tests.nodes.test_disks import attach, attaching, detach, saving
+from tests.nodes.test_live_moves import migrate
+from tests.nodes.test_moves import placed
 
 
 def test_an_image_that_was_made_does_not_end_the_task_of_the_next(world: World) -> None:
@@ -161,6 +164,38 @@ def test_a_task_is_done_as_the_request_that_began_it_says(
     world.settle()
     after = world.again(row)
     assert (after.vm_state, after.task_state) == ("rescued" if task == "rescuing" else "active", None)
+
+
+@pytest.mark.parametrize("method", ["attach_volume", "detach_volume"])
+@pytest.mark.parametrize("meanwhile", [False, True], ids=["afterwards", "meanwhile"])
+def test_a_volume_follows_its_instance(
+    world: World, monkeypatch: pytest.MonkeyPatch, method: str, meanwhile: bool
+) -> None:
+    """Whether the message comes after the instance has moved, or meanwhile."""
+    world.start("h1", "h2")
+    row = placed(world)
+    volume, wanted, place = attaching(world, row), "in-use", {"mountpoint": "/dev/vdb"}
+    if method == "detach_volume":
+        attach(world, row, volume)
+        world.update(models.volumes, volume, status="detaching")
+        wanted, place = "available", {}
+    tell = partial(world.cast, "compute.h1", method, volume_id=volume, instance_uuid=row.uuid, **place)
+    driver = world.hosts["h1"].driver
+    go = driver.live_migrate
+
+    def move_on(*args: Any, **options: Any) -> None:
+        if meanwhile:
+            tell()
+        go(*args, **options)
+
+    monkeypatch.setattr(driver, "live_migrate", move_on)
+    migrate(world, row, "h2")
+    if not meanwhile:
+        tell()
+        world.settle()
+    assert world.again(row).host == "h2"
+    assert world.row(models.volumes, volume).status == wanted
+    assert ("vdb_read" in world.call(row, "get_diagnostics")) is (wanted == "in-use")
 
 
 def test_two_deliveries_of_a_volume_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

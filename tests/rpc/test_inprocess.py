@@ -30,7 +30,7 @@ class Manager:
         self.seen: list[Any] = []
         self.changed = threading.Condition()
         self.gate = threading.Event()
-        self.outages = 0
+        self.outages = self.defects = 0
 
     def note(self, context: RequestContext, value: Any = None, topic: str = "") -> None:
         with self.changed:
@@ -52,6 +52,8 @@ class Manager:
         self.note(context, "flaky")
         if len(self.seen) <= self.outages:
             raise errors.ServiceUnavailable("not now")
+        if len(self.seen) <= self.outages + self.defects:
+            raise KeyError("a defect")
 
     def wait(self, context: RequestContext, value: Any = None) -> Any:
         self.note(context, "waiting")
@@ -275,6 +277,16 @@ def test_an_outage_is_waited_out(bench: Bench, outages: int) -> None:
     bench.transport.send("compute", '{"method": "flaky"}', done.set)
     assert done.wait(30)
     assert len(manager.seen) == outages + 1
+    assert bench.transport.counters.dead == 0
+
+
+def test_an_outage_is_no_defect(bench: Bench) -> None:
+    manager = bench.service()
+    manager.outages, manager.defects = delivery.DEFECT_TRIES, delivery.DEFECT_TRIES - 1
+    done = threading.Event()
+    bench.transport.send("compute", '{"method": "flaky"}', done.set)
+    assert done.wait(30)
+    assert len(manager.seen) == 2 * delivery.DEFECT_TRIES
     assert bench.transport.counters.dead == 0
 
 
