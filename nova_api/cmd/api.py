@@ -28,6 +28,7 @@ from nova_api.cmd.prefork import Role, Supervisor  # noqa: E402
 from nova_api.cmd.serving import DOORS  # noqa: E402
 from nova_api.config import Config  # noqa: E402
 from nova_api.errors import ApiError, ConfigError  # noqa: E402
+from nova_api.nodes import service as nodes  # noqa: E402
 
 log = logging.getLogger(__name__)
 
@@ -133,6 +134,9 @@ def _run(args: argparse.Namespace, config: Config) -> int:
         now = serving.with_doors(_config(args), listeners)
         _check_workers(now)
         _warn_workers(now)
+        # New workers show whether they work before the old ones end; the nodes do not. The parent loads no drivers.
+        if now.embedded_nodes and parent.once(partial(nodes.check, now)):
+            raise ConfigError("the nodes could not be started")
         return _roles(now, listeners), now.graceful_shutdown_timeout
 
     parent = Supervisor(_roles(config, listeners), config.graceful_shutdown_timeout, again)

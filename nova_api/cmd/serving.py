@@ -166,14 +166,17 @@ def _load(config: Config, name: str) -> Any:
 
 
 def check(config: Config) -> None:
-    """Whether Paste file and policy can be read, as far as can be told without making anything.
+    """Whether a process can start with a configuration, as far as can be told without making anything.
 
-    :raises ConfigError: they cannot
+    :raises ConfigError: it cannot
     """
     for name in config.enabled_apis:
         with _paste_errors(config):
             appconfig(f"config:{Path(config.paste_path).absolute()}", name=DOORS[name].paste_name)
     Policy(config.policy_path, config.policy_default_rule)
+    runtimes.make_transport(config)
+    if config.embedded_nodes:
+        nodes.check(config)
 
 
 @contextmanager

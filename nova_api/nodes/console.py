@@ -43,13 +43,8 @@ class ConsoleManager:
     binary: ClassVar[str] = "nova-console"
 
     def __init__(self, db: Database, config: Config, host: str) -> None:
-        if not config.console_port_first <= config.console_port_last <= _LAST_PORT:
-            raise ConfigError(
-                f"console_port_first={config.console_port_first} and console_port_last={config.console_port_last}"
-                " make no range of ports"
-            )
         self.db, self.host = db, host
-        self.ports = range(config.console_port_first, config.console_port_last + 1)
+        self.ports = ports_of(config)
         self.public_hostname = config.console_public_hostname or config.my_ip
         self.box = SecretBox(config.secret_key_path)
         self._lock = threading.Lock()
@@ -106,3 +101,16 @@ class ConsoleManager:
 def new_password() -> str:
     """A random password of a console."""
     return "".join(secrets.choice(_LETTERS) for _ in range(PASSWORD_LENGTH))
+
+
+def ports_of(config: Config) -> range:
+    """The ports of consoles.
+
+    :raises ConfigError: they are no range
+    """
+    if not config.console_port_first <= config.console_port_last <= _LAST_PORT:
+        raise ConfigError(
+            f"console_port_first={config.console_port_first} and console_port_last={config.console_port_last}"
+            " make no range of ports"
+        )
+    return range(config.console_port_first, config.console_port_last + 1)

@@ -13,7 +13,7 @@ from nova_api.db.engine import Database, Transaction
 from nova_api.errors import ConfigError
 from nova_api.nodes.cert import CertManager
 from nova_api.nodes.compute import ComputeManager
-from nova_api.nodes.console import ConsoleManager
+from nova_api.nodes.console import ConsoleManager, ports_of
 from nova_api.nodes.network import NetworkManager
 from nova_api.nodes.scheduler import SchedulerManager
 from nova_api.nodes.takeover import TakeOver
@@ -210,6 +210,16 @@ MANAGERS: Mapping[str, Callable[[Runtime, str], Manager]] = {
     "cert": _cert,
     "console": _console,
 }
+
+
+def check(config: Config) -> None:
+    """Whether nodes can be made, as far as can be told without making any.
+
+    :raises ConfigError: they cannot
+    """
+    for path in (config.compute_driver, config.volume_driver):
+        load_class(path)
+    ports_of(config)
 
 
 def start_all(runtime: Runtime, topics: Iterable[str] = tuple(MANAGERS), host: str | None = None) -> list[Running]:

@@ -77,7 +77,14 @@ def test_a_single_process_starts_anew(tmp_path: Path, settings: Path) -> None:
         assert cloud.stop() == 0
 
 
-BROKEN = ("no_such_option = 1", "policy_file = /nonexistent", "api_paste_config = /nonexistent")
+BROKEN = (
+    "no_such_option = 1",
+    "policy_file = /nonexistent",
+    "api_paste_config = /nonexistent",
+    "rpc_transport = pigeon://",
+    "compute_driver = nova_api.nodes.drivers:Nothing",
+    "console_port_first = 70000",
+)
 
 
 def test_what_does_not_hold_is_not_taken(tmp_path: Path, settings: Path) -> None:
@@ -203,6 +210,10 @@ def test_workers_are_exchanged(workers: RunningCloud, settings: Path) -> None:
         settings.write_text("[DEFAULT]\nno_such_option = 1\n")
         cloud.process.send_signal(signal.SIGHUP)
         wait_for(lambda: "nothing is reloaded" in cloud.log_path.read_text(), "nothing was said")
+        assert children(cloud) == before
+        settings.write_text("[DEFAULT]\nregion_name = after\ncompute_driver = nova_api.nodes.drivers:Nothing\n")
+        cloud.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: "the nodes could not be started" in cloud.log_path.read_text(), "nothing was said")
         assert children(cloud) == before
         settings.write_text("[DEFAULT]\nregion_name = after\npolicy_file = /nonexistent\n")
         cloud.process.send_signal(signal.SIGHUP)
