@@ -111,7 +111,7 @@ class Dns:
         return found
 
     def put_entry(self, context: RequestContext, domain: str, name: str, address: str, dns_type: str) -> Row[Any]:
-        """A new entry, or another address of one that exists.
+        """A new entry, or another address of one that exists, which stays whose it was.
 
         :param dns_type: ``A``, or ``AAAA`` for an address of IPv6
         :raises DomainNotFound: the domain is not one that the caller may see
@@ -120,13 +120,17 @@ class Dns:
         """
         self.policy.check(context, "network:add_dns_entry")
         name = host_name(name, limits.MAX_NAME)
-        values = {"address": _address(address, dns_type), "dns_type": dns_type, "project_id": context.project_id}
+        values = {"address": _address(address, dns_type), "dns_type": dns_type}
 
         def work(tx: Transaction) -> Row[Any]:
-            found = self._writable(tx, context, domain, name)
-            if queries.count_entries(tx.conn, found.domain) >= limits.MAX_DNS_ENTRIES:
+            found, known = self._writable(tx, context, domain, name)
+            if known is not None:
+                queries.change_entry(tx, known.id, values)
+            elif queries.count_entries(tx.conn, found.domain) >= limits.MAX_DNS_ENTRIES:
                 raise errors.QuotaError("DnsEntryLimitExceeded")
-            queries.put_entry(tx, found.domain, name, values)
+            else:
+                # One that another project has made meanwhile is in the way: it is that project's.
+                queries.add_entry(tx, found.domain, name, {**values, "project_id": context.project_id})
             row = queries.entry(tx.conn, found.domain, name)
             if row is None:
                 raise EntryNotFound(name, domain)
@@ -143,8 +147,9 @@ class Dns:
         self.policy.check(context, "network:delete_dns_entry")
 
         def work(tx: Transaction) -> None:
-            found = self._writable(tx, context, domain, _plain(name))
-            queries.delete_entry(tx, found.domain, _plain(name))
+            _, known = self._writable(tx, context, domain, _plain(name))
+            if known is not None:
+                queries.delete_entry(tx, known.id)
 
         self.db.write(work)
 
@@ -156,14 +161,16 @@ class Dns:
             raise DomainNotFound(name)
         return found
 
-    def _writable(self, tx: Transaction, context: RequestContext, domain: str, name: str) -> Row[Any]:
-        """The domain of an entry that the caller may write."""
+    def _writable(
+        self, tx: Transaction, context: RequestContext, domain: str, name: str
+    ) -> tuple[Row[Any], Row[Any] | None]:
+        """The domain of an entry that the caller may write, and the entry, locked, if it is there."""
         found = self._domain(tx.conn, context, domain)
-        if found.project_id is None and not context.is_admin:
-            row = queries.entry(tx.conn, found.domain, name, lock=True)
-            if row is not None and row.project_id != context.project_id:
-                raise errors.NotAuthorized
-        return found
+        row = queries.entry(tx.conn, found.domain, name, lock=True)
+        mine = row is None or row.project_id == context.project_id
+        if found.project_id is None and not (context.is_admin or mine):
+            raise errors.NotAuthorized
+        return found, row
 
 
 def _again(work: Callable[[], Row[Any]]) -> Row[Any]:
@@ -197,6 +204,8 @@ def _address(text: str, dns_type: str) -> str:
         raise errors.InvalidParameterValue(f"dns_type is not one of: {errors.names(_FAMILIES)}")
     try:
         found = ipaddress.ip_address(text)
+        if "%" in text:  # a zone, which means something on one host only, and may be any text
+            raise ValueError(text)
     except ValueError:
         raise errors.InvalidParameterValue(f"{text[:60]!r} is no IP address") from None
     if found.version != family:

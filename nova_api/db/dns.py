@@ -62,17 +62,19 @@ def entry(conn: Connection, name: str, host: str, *, lock: bool = False) -> Row[
     return conn.execute(query.with_for_update() if lock else query).first()
 
 
-def put_entry(tx: Transaction, name: str, host: str, values: dict[str, Any]) -> None:
-    """A new entry, or other values of one that exists."""
-    mine = sa.and_(dns_entries.c.domain == name, dns_entries.c.name == host)
-    if (
-        not tx.execute(sa.update(dns_entries).where(mine).values(**values)).rowcount
-        and entry(tx.conn, name, host) is None
-    ):
-        tx.execute(sa.insert(dns_entries).values(domain=name, name=host, **values))
+def add_entry(tx: Transaction, name: str, host: str, values: dict[str, Any]) -> None:
+    """A new entry.
+
+    :raises sqlalchemy.exc.IntegrityError: there is one, or the domain has ended
+    """
+    tx.execute(sa.insert(dns_entries).values(domain=name, name=host, **values))
 
 
-def delete_entry(tx: Transaction, name: str, host: str) -> None:
-    """End an entry, if it is there."""
-    mine = sa.and_(dns_entries.c.domain == name, dns_entries.c.name == host)
-    tx.execute(sa.delete(dns_entries).where(mine))
+def change_entry(tx: Transaction, number: int, values: dict[str, Any]) -> None:
+    """Change an entry that the transaction has locked."""
+    tx.execute(sa.update(dns_entries).where(dns_entries.c.id == number).values(**values))
+
+
+def delete_entry(tx: Transaction, number: int) -> None:
+    """End an entry."""
+    tx.execute(sa.delete(dns_entries).where(dns_entries.c.id == number))

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from nova_api import limits
 from tests.openstack.contrib.tables import refusals, text
 from tests.openstack.fakes import Door, message
 
@@ -143,3 +144,25 @@ def test_who_may(door: Door) -> None:
     assert message(entry(door, "all.org", "bobs", "alice")) == (403, "Not authorized.")
     assert door.delete(f"{DNS}/all.org/entries/bobs", user="bob").status_int == 200
     assert entry(door, "all.org", "bobs", "alice").status_int == 200
+
+
+def test_an_entry_stays_whose_it_is(door: Door) -> None:
+    domain(door, "public.org")
+    assert entry(door, "public.org", "www").status_int == 200
+    assert entry(door, "public.org", "www", user="admin", ip="10.1.1.9").status_int == 200
+    assert entry(door, "public.org", "www", user="bob").status_int == 403
+    assert entry(door, "public.org", "www", ip="10.1.1.2").json["dns_entry"]["ip"] == "10.1.1.2"
+
+
+def test_a_full_domain(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_DNS_ENTRIES", 1)
+    domain(door, "full.org", project="acme")
+    assert entry(door, "full.org", "one").status_int == 200
+    assert entry(door, "full.org", "two").status_int == 413
+    assert entry(door, "full.org", "one", ip="10.1.1.2").status_int == 200
+
+
+@pytest.mark.parametrize("zone", ["eth0", "x" * 100, "a\nb"])
+def test_an_address_with_a_zone(door: Door, zone: str) -> None:
+    domain(door, "zones.org", project="acme")
+    assert entry(door, "zones.org", "six", ip=f"fe80::1%{zone}", dns_type="AAAA").status_int == 400
