@@ -5,11 +5,12 @@ Nothing is remembered between requests: a key that is revoked, or a membership t
 
 import secrets
 import string
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy.engine import Row
+from sqlalchemy.exc import IntegrityError
 
 from nova_api import errors
 from nova_api.auth.secretbox import SecretBox
@@ -26,6 +27,8 @@ from nova_api.db.models import (
     projects,
     users,
 )
+
+T = TypeVar("T")
 
 _ALPHABET = string.ascii_letters + string.digits
 
@@ -131,6 +134,13 @@ class Identity:
 
     # -- administration ----------------------------------------------------------------------------------
 
+    def _write(self, work: Callable[[Transaction], T]) -> T:
+        """Run a transaction, once more when another request has made or ended one of its rows meanwhile."""
+        try:
+            return self.db.write(work)
+        except IntegrityError:
+            return self.db.write(work)
+
     def create_user(
         self, name: str, *, admin: bool = False, access: str | None = None, secret: str | None = None
     ) -> tuple[str, str]:
@@ -146,7 +156,7 @@ class Identity:
             queries.put(tx, users, {"id": name, "is_admin": admin})
             return self._new_key(tx, name, access, secret)
 
-        return self.db.write(work)
+        return self._write(work)
 
     def modify_user(
         self, name: str, *, admin: bool | None = None, access: str | None = None, secret: str | None = None
@@ -164,7 +174,7 @@ class Identity:
             if access is not None or secret is not None:
                 self._change_key(tx, name, access, secret)
 
-        self.db.write(work)
+        self._write(work)
 
     def _change_key(self, tx: Transaction, user: str, access: str | None, secret: str | None) -> None:
         found = next(iter(queries.keys_of(tx.conn, user)), None)
@@ -187,7 +197,7 @@ class Identity:
                 raise errors.UserNotFound(name)
             queries.remove(tx, key_pairs, user_id=name)
 
-        self.db.write(work)
+        self._write(work)
 
     def user(self, name: str) -> Row[Any]:
         """One user.
@@ -229,7 +239,7 @@ class Identity:
             queries.put(tx, projects, {"id": name, "project_manager": manager, "description": description})
             queries.put(tx, memberships, {"user_id": manager, "project_id": name})
 
-        self.db.write(work)
+        self._write(work)
 
     def project(self, name: str) -> Row[Any]:
         """One project.
@@ -262,7 +272,7 @@ class Identity:
             if manager is not None:
                 queries.put(tx, memberships, {"user_id": manager, "project_id": name})
 
-        self.db.write(work)
+        self._write(work)
 
     def delete_project(self, name: str) -> None:
         """End a project with its memberships and roles; what it owns stays, for administrators.
@@ -275,7 +285,7 @@ class Identity:
                 raise errors.ProjectNotFound(name)
             queries.remove(tx, auth_tokens, project_id=name)
 
-        self.db.write(work)
+        self._write(work)
 
     def list_projects(self) -> Sequence[Row[Any]]:
         """All projects."""
@@ -302,7 +312,7 @@ class Identity:
             self._require_project(tx, project)
             queries.put(tx, memberships, {"user_id": user, "project_id": project})
 
-        self.db.write(work)
+        self._write(work)
 
     def remove_member(self, project: str, user: str) -> None:
         """End a membership, and the user's roles in the project.
@@ -316,7 +326,7 @@ class Identity:
             queries.remove(tx, project_roles, user_id=user, project_id=project)
             queries.remove(tx, auth_tokens, user_id=user, project_id=project)
 
-        self.db.write(work)
+        self._write(work)
 
     def grant(self, user: str, role: str, project: str | None = None) -> None:
         """Give a user a role, globally or in a project.
@@ -334,7 +344,7 @@ class Identity:
 
         if role not in self.allowed_roles | self.superuser_roles | self.global_roles:
             raise errors.InvalidParameterValue(f"The role {role} is not one of: {errors.names(self.allowed_roles)}.")
-        self.db.write(work)
+        self._write(work)
 
     def revoke(self, user: str, role: str, project: str | None = None) -> None:
         """Take a role back.
@@ -350,7 +360,7 @@ class Identity:
             if not gone:
                 raise errors.NotFound(f"User {user} does not have the role {role} there.")
 
-        self.db.write(work)
+        self._write(work)
 
     def roles(self) -> dict[str, dict[str, list[str]]]:
         """Roles by user: ``global`` and by project."""
@@ -374,7 +384,7 @@ class Identity:
             self._require_user(tx, user)
             return self._new_key(tx, user, access, secret)
 
-        return self.db.write(work)
+        return self._write(work)
 
     def keys(self, user: str) -> Sequence[tuple[str, str]]:
         """Access keys of a user with their secrets, oldest first."""
@@ -394,7 +404,7 @@ class Identity:
             queries.remove(tx, access_keys, access_key=access)
             queries.remove(tx, auth_tokens, user_id=key.id)
 
-        self.db.write(work)
+        self._write(work)
 
     def put_key(self, tx: Transaction, user: str, access: str, secret: str) -> None:
         """Set an access key of a user, whether it exists or not."""

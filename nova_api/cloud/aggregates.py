@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection, Row
 from sqlalchemy.exc import IntegrityError
 
 from nova_api import errors, limits
+from nova_api.cloud.keys import check_keys
 from nova_api.context import RequestContext
 from nova_api.db import aggregates as queries
 from nova_api.db.engine import Database, Transaction
@@ -78,7 +79,7 @@ class Aggregates:
 
         def work(tx: Transaction) -> Aggregate:
             _check_zone(tx.conn, zone)
-            known = queries.by_name(tx.conn, name)
+            known = queries.locked_by_name(tx, name)
             if known is None:
                 return _one(tx.conn, queries.insert(tx, name, zone))
             if known.deleted == 0:
@@ -127,11 +128,12 @@ class Aggregates:
         """Add items, change them, or drop those that are None.
 
         :raises AggregateNotFound: there is none
-        :raises InvalidParameterValue: there would be too many
+        :raises InvalidParameterValue: there would be too many, or as :func:`check_keys`
         """
 
         def work(tx: Transaction) -> Aggregate:
             _locked(tx, number)
+            check_keys({**_one(tx.conn, number).metadata, **items})
             queries.set_metadata(tx, number, items)
             queries.change(tx, number, {"deleted": 0})  # so that it says when it has changed
             found = _one(tx.conn, number)

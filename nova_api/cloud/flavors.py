@@ -8,6 +8,7 @@ from sqlalchemy.engine import Connection, Row
 from sqlalchemy.exc import IntegrityError
 
 from nova_api import errors, limits
+from nova_api.cloud.keys import check_keys
 from nova_api.cloud.policy import require_administrator
 from nova_api.context import RequestContext
 from nova_api.db import flavors as queries
@@ -91,14 +92,19 @@ class Flavors:
 
         :raises NotAuthorized: the caller is no administrator
         :raises FlavorNotFound: there is none
-        :raises InvalidParameterValue: there would be too many
+        :raises InvalidParameterValue: there would be too many, or as :func:`check_keys`
         """
         require_administrator(context)
 
         def work(tx: Transaction) -> None:
-            number = _number(tx.conn, flavorid)
-            if len({**queries.extra_specs(tx.conn, number), **specs}) > limits.MAX_SPECS:
+            row = queries.locked(tx, flavorid)
+            if row is None:
+                raise errors.FlavorNotFound(flavorid)
+            number = int(row.id)
+            wanted = {**queries.extra_specs(tx.conn, number), **specs}
+            if len(wanted) > limits.MAX_SPECS:
                 raise errors.InvalidParameterValue(f"A flavor has at most {limits.MAX_SPECS} extra specs.")
+            check_keys(wanted)
             queries.set_extra_specs(tx, number, specs)
 
         self.db.write(work)

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from nova_api import errors, limits
+from nova_api.cloud.keys import check_keys
 from nova_api.config import Config
 from nova_api.context import RequestContext, new_uuid
 from nova_api.db import images as queries
@@ -231,7 +232,7 @@ class Images:
             number
         :raises ImageNotFound: as :meth:`get`, also kernel or ramdisk
         :raises ImageNotAuthorized: it is somebody else's
-        :raises InvalidParameterValue: a property that is too long
+        :raises InvalidParameterValue: a property that is too long, or as :func:`check_keys`
         """
         given = {"name": name, "description": description, "is_public": is_public}
         self._change(context, text, {k: v for k, v in given.items() if v is not None}, properties or {})
@@ -241,6 +242,7 @@ class Images:
         def work(tx: Transaction) -> None:
             image = self._own(tx.conn, context, text)
             free = {key: value for key, value in properties.items() if key not in COLUMNS and key not in FIXED}
+            check_keys({**image.properties, **free})
             columns = {
                 column: self._property(tx.conn, context, key, properties[key])
                 for key, column in COLUMNS.items()
@@ -256,10 +258,10 @@ class Images:
         if not value:
             return None
         if key in ("kernel_id", "ramdisk_id") and value != self.config.null_kernel:
-            number = int(value) if value.isascii() and value.isdigit() else None
-            if number is None:
+            if not (value.isascii() and value.isdigit()):
                 return self.resolve(conn, context, value).uuid
-            rows = queries.find(conn, context, images.c.id == number) if _storable(number) else ()
+            number = int(value) if len(value) <= 18 else 0  # more digits than a row has
+            rows = queries.find(conn, context, images.c.id == number)
             if not rows:
                 raise errors.ImageNotFound(value)
             return str(rows[0].uuid)

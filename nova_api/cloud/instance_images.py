@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection, Row
 
 from nova_api import errors, limits
 from nova_api.cloud.image import COLUMNS, FIXED, LONGEST, ImageRecord, Images, owner_of, storage_of
+from nova_api.cloud.keys import check_keys
 from nova_api.cloud.policy import Policy
 from nova_api.cloud.quota import UNLIMITED, Quotas
 from nova_api.cloud.server_actions import Action, check
@@ -251,6 +252,7 @@ def check_image_metadata(allowed: Mapping[str, int], metadata: Mapping[str, str]
 
     :param allowed: limits of the project
     :raises ImageMetadataLimitExceeded: too many, or a key or value that is too long
+    :raises InvalidParameterValue: as :func:`check_keys`
     """
     most = allowed["metadata_items"]
     if most != UNLIMITED and len(metadata) > most:
@@ -259,3 +261,4 @@ def check_image_metadata(allowed: Mapping[str, int], metadata: Mapping[str, str]
         most_text = LONGEST.get(key, limits.MAX_IMAGE_PROPERTY)
         if len(key) > limits.MAX_NAME or len(value) > most_text:
             raise errors.ImageMetadataLimitExceeded
+    check_keys(metadata)

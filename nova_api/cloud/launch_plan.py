@@ -16,6 +16,7 @@ from sqlalchemy.engine import Row
 from nova_api import errors, limits
 from nova_api.cloud.image import ImageRecord, Images
 from nova_api.cloud.keypairs import KeyPairs
+from nova_api.cloud.keys import check_keys
 from nova_api.cloud.policy import Policy
 from nova_api.cloud.quota import UNLIMITED, Quotas
 from nova_api.cloud.securitygroups import SecurityGroups
@@ -351,10 +352,12 @@ def check_metadata(allowed: Mapping[str, int], metadata: Mapping[str, str]) -> N
 
     :param allowed: limits of the project
     :raises MetadataLimitExceeded: too many items, or a key or value beyond 255 characters
+    :raises InvalidParameterValue: as :func:`check_keys`
     """
     too_many = allowed["metadata_items"] != UNLIMITED and len(metadata) > allowed["metadata_items"]
     if too_many or any(max(len(key), len(value)) > limits.MAX_NAME for key, value in metadata.items()):
         raise errors.MetadataLimitExceeded
+    check_keys(metadata)
 
 
 def check_files(allowed: Mapping[str, int], files: Sequence[tuple[str, str]]) -> None:

@@ -103,8 +103,8 @@ class Network:
         """
 
         def work(tx: Transaction) -> None:
-            row = instance_queries.one(tx.conn, context, instance) if instance <= limits.MAX_DATABASE_ID else None
-            self._hang(tx, context, row, ec2_id, address)
+            wanted = [instance] if instance <= limits.MAX_DATABASE_ID else []
+            self._hang(tx, context, instance_queries.locked(tx, context, wanted).get(instance), ec2_id, address)
 
         self.db.write(work)
 
@@ -116,7 +116,7 @@ class Network:
         """
 
         def work(tx: Transaction) -> None:
-            self._hang(tx, context, instance_queries.named(tx.conn, context, server), server, address, fixed)
+            self._hang(tx, context, instance_queries.locked_by(tx, context, server), server, address, fixed)
 
         self.db.write(work)
 
@@ -129,6 +129,10 @@ class Network:
         address: str,
         wanted: str | None = None,
     ) -> None:
+        """Hang an address on an instance.
+
+        :param row: of the instance, locked: its end would leave the address on a fixed one that is the next one's
+        """
         if row is None:
             raise errors.InstanceNotFound(text)
         for rule in ("compute:get", "compute:associate_floating_ip"):

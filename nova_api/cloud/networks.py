@@ -93,7 +93,10 @@ class Networks:
                 raise errors.NetworkNotFound(uuid)
             queries.delete(tx, row.uuid)
 
-        self.db.write(work)
+        try:
+            self.db.write(work)
+        except IntegrityError:
+            self.db.write(work)  # a server has just got an address of it
 
     def disassociate(self, context: RequestContext, uuid: str) -> None:
         """Take a network from its project; it is everybody's then.

@@ -153,7 +153,11 @@ class ProjectGroups:
         :raises RulesPerSecurityGroupLimitExceeded: quota
         """
         self.groups.ensure_default_exists(context)
-        return self.db.write(lambda tx: self._add_rule(tx, context, spec))
+        try:
+            return self.db.write(lambda tx: self._add_rule(tx, context, spec))
+        except IntegrityError:
+            # Another request has just ended one of the groups: not found.
+            return self.db.write(lambda tx: self._add_rule(tx, context, spec))
 
     def _add_rule(self, tx: Transaction, context: RequestContext, spec: RuleSpec) -> Row[Any]:
         try:
@@ -223,7 +227,10 @@ class ProjectGroups:
             instances.put_into_groups(tx, [row.id], [group])
             self._tell(tx, context, row.host, group)
 
-        self.db.write(work)
+        try:
+            self.db.write(work)
+        except IntegrityError:
+            self.db.write(work)  # another request has just ended the group: not found
 
     def take_off(self, context: RequestContext, server: str, name: str) -> None:
         """Take a running server out of a group.

@@ -109,7 +109,7 @@ class Quotas:
 
     def key_pairs_left(self, tx: Transaction, project_id: str, user_id: str) -> float:
         """How many key pairs a user may still make; the limit is the project's, the count the user's."""
-        queries.lock(tx, f"user:{user_id}")
+        queries.lock(tx, f"user:{user_id}"[:255])  # as long as a name of a lock may be; two users may wait for one
         return self._remaining(tx, project_id, "key_pairs", queries.key_pairs_of(tx.conn, user_id))
 
     def rules_left(self, tx: Transaction, project_id: str, group_id: int) -> float:

@@ -121,7 +121,8 @@ def checked_cidr(text: str) -> str:
     cidr = unquote(text)
     address, slash, prefix = cidr.partition("/")
     try:
-        if not (slash and prefix.isascii() and prefix.isdigit() and len(cidr) < 50):
+        # A zone ("fe80::%eth0") may be any text, and names no network.
+        if not (slash and prefix.isascii() and prefix.isdigit() and len(cidr) < 50) or "%" in address:
             raise ValueError
         ipaddress.ip_network(f"{address}/{prefix}", strict=False)
     except ValueError:

@@ -281,7 +281,10 @@ class SecurityGroups:
                     tx, context, f"compute.{host}", "refresh_security_group_rules", security_group_id=row.id
                 )
 
-        self.db.write(work)
+        try:
+            self.db.write(work)
+        except IntegrityError:
+            self.db.write(work)  # another request has just ended one of the groups: not found
 
     def _add(self, tx: Transaction, context: RequestContext, group: int, rules: Sequence[Rule]) -> None:
         known = known_rules(tx, group)

@@ -229,8 +229,8 @@ def _address(text: str) -> str:
     :raises InvalidParameterValue: it is none
     """
     try:
-        return str(ipaddress.ip_address(text))
-    except ValueError:
+        return _known(text)
+    except errors.SharedIpNotFound:
         raise errors.InvalidParameterValue(f"{text} is no IP address.") from None
 
 
@@ -240,6 +240,8 @@ def _known(text: str) -> str:
     :raises SharedIpNotFound: it is none, so nobody shares it
     """
     try:
+        if "%" in text:  # a zone may be any text
+            raise ValueError(text)
         return str(ipaddress.ip_address(text))
     except ValueError:
         raise errors.SharedIpNotFound(text) from None

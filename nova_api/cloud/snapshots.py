@@ -63,6 +63,7 @@ class Snapshots(VolumeService):
 
         def work(tx: Transaction) -> Row[Any]:
             left = self.quotas.left(tx, context.project_id or "", "snapshots")
+            queries.lock_volume(tx, volume)  # so that it is not deleted as one without snapshots
             row = self.checked(tx.conn, context, volume, "volume:create_snapshot")
             if row.status not in (("available", "in-use") if force else ("available",)) or not row.host:
                 raise errors.IncorrectState(f"Volume vol-{volume:08x} is {row.status}.", "must be available")

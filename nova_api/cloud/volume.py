@@ -11,6 +11,7 @@ from sqlalchemy.engine import Row
 
 from nova_api import errors, limits
 from nova_api.cloud.attachments import Attachments
+from nova_api.cloud.keys import check_keys
 from nova_api.cloud.snapshots import Snapshots
 from nova_api.cloud.volume_rows import require, storable
 from nova_api.context import RequestContext, new_uuid
@@ -102,10 +103,12 @@ class Volumes(Snapshots, Attachments):
         :raises IncorrectState: it is not complete
         :raises VolumeTypeNotFound: no such type
         :raises ZoneNotFound: no service is in the zone
+        :raises InvalidParameterValue: as :func:`check_keys`
         :raises VolumeLimitExceeded: number of volumes
         :raises VolumeSizeTooLarge: gigabytes
         """
         self.policy.check(context, "volume:create")
+        check_keys(spec.metadata)
         return self.db.write(lambda tx: self._create(tx, context, spec))
 
     def _create(self, tx: Transaction, context: RequestContext, spec: VolumeSpec) -> Row[Any]:
@@ -182,6 +185,7 @@ class Volumes(Snapshots, Attachments):
         """
 
         def work(tx: Transaction) -> None:
+            queries.lock_volume(tx, number)  # no snapshot of it begins meanwhile
             row = self.checked(tx.conn, context, number, "volume:delete")
             dependent = queries.count_snapshots(tx.conn, number)
             if row.status in ("available", "error") and dependent:

@@ -8,6 +8,7 @@ from sqlalchemy.engine import Connection, Row
 from sqlalchemy.exc import IntegrityError
 
 from nova_api import errors, limits
+from nova_api.cloud.keys import check_keys
 from nova_api.cloud.policy import require_administrator
 from nova_api.context import RequestContext
 from nova_api.db import volume_types as queries
@@ -48,6 +49,7 @@ class VolumeTypes:
         :raises Duplicate: there is one of that name
         """
         require_administrator(context)
+        check_keys(specs)
 
         def work(tx: Transaction) -> VolumeType:
             number = queries.insert(tx, name)
@@ -74,13 +76,16 @@ class VolumeTypes:
 
         :raises NotAuthorized: the caller is no administrator
         :raises VolumeTypeNotFound: there is no such type
-        :raises InvalidParameterValue: there would be too many
+        :raises InvalidParameterValue: there would be too many, or as :func:`check_keys`
         """
         require_administrator(context)
 
         def work(tx: Transaction) -> None:
-            if len({**_one(tx.conn, number).extra_specs, **specs}) > limits.MAX_SPECS:
+            queries.lock(tx, number)
+            wanted = {**_one(tx.conn, number).extra_specs, **specs}
+            if len(wanted) > limits.MAX_SPECS:
                 raise errors.InvalidParameterValue(f"A volume type has at most {limits.MAX_SPECS} extra specs.")
+            check_keys(wanted)
             queries.set_extra_specs(tx, number, specs)
 
         self.db.write(work)

@@ -27,9 +27,9 @@ def locked(tx: Transaction, number: int) -> Row[Any] | None:
     return tx.execute(_LIVING.where(aggregates.c.id == number).with_for_update()).first()
 
 
-def by_name(conn: Connection, name: str) -> Row[Any] | None:
-    """An aggregate of a name, living or not."""
-    return conn.execute(sa.select(aggregates).where(aggregates.c.name == name)).first()
+def locked_by_name(tx: Transaction, name: str) -> Row[Any] | None:
+    """An aggregate of a name, living or not, kept from changing until the transaction ends."""
+    return tx.execute(sa.select(aggregates).where(aggregates.c.name == name).with_for_update()).first()
 
 
 def hosts(conn: Connection, numbers: Iterable[int]) -> dict[int, list[str]]:

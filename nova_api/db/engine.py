@@ -171,6 +171,7 @@ class Database:
             cursor.execute(f"PRAGMA synchronous={synchronous}")
             cursor.execute("PRAGMA foreign_keys=ON")
             cursor.execute("PRAGMA temp_store=MEMORY")
+            cursor.execute("PRAGMA case_sensitive_like=ON")  # as the other databases compare
             cursor.close()
             connection.create_function("regexp", 2, sqlite_regexp, deterministic=True)
 
@@ -224,7 +225,8 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A connection for reading; everything read on it is of one moment.
+        """A connection for reading. With SQLite all that is read on it is of one moment; with the servers each statement
+        is of its own, so that a row can be missing in the second one that was there in the first.
 
         :raises ServiceUnavailable: the database does not answer
         """

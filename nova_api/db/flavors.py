@@ -47,6 +47,11 @@ def by_number(conn: Connection, number: int) -> Row[Any]:
     return conn.execute(sa.select(flavors).where(flavors.c.id == number)).one()
 
 
+def locked(tx: Transaction, flavorid: str) -> Row[Any] | None:
+    """:func:`by_flavorid`, kept from changing until the transaction ends."""
+    return tx.execute(_BY_FLAVORID.with_for_update(), {"flavorid": flavorid}).first()
+
+
 def insert(tx: Transaction, values: dict[str, Any]) -> int:
     """A new flavor.
 
@@ -81,7 +86,7 @@ def extra_specs(conn: Connection, number: int) -> dict[str, str]:
 
 
 def set_extra_specs(tx: Transaction, number: int, specs: Mapping[str, str]) -> None:
-    """Add extra specs to a flavor, or change them."""
+    """Add extra specs to a flavor, which the transaction has locked, or change them."""
     remove_extra_specs(tx, number, specs)
     rows = [{"instance_type_id": number, "key": key, "value": value} for key, value in specs.items()]
     if rows:

@@ -227,11 +227,11 @@ def _add_of(conn: Connection, found: ServerList) -> None:
 
 def _add(conn: Connection, found: ServerList, queries: _Details, scope: dict[str, Any]) -> None:
     floating: list[tuple[int, str, str]] = []
-    addresses, seen = found.addresses, ""
+    addresses, seen = found.addresses, (0, "", "")
     for server, label, address, public in conn.execute(queries.addresses, scope).all():
-        if address != seen:
+        if (server, label, address) != seen:
             addresses.setdefault(server, {}).setdefault(label, []).append(address)
-            seen = address
+            seen = (server, label, address)
         if public is not None:
             floating.append((server, label, public))
     for server, label, public in floating:

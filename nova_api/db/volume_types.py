@@ -22,6 +22,11 @@ def one(conn: Connection, number: int) -> Row[Any] | None:
     return conn.execute(_LIVING.where(volume_types.c.id == number)).first()
 
 
+def lock(tx: Transaction, number: int) -> None:
+    """Keep a type from changing until the transaction ends."""
+    tx.execute(sa.select(volume_types.c.id).where(volume_types.c.id == number).with_for_update())
+
+
 def by_name(conn: Connection, name: str) -> Row[Any] | None:
     """The type of a name."""
     return conn.execute(_LIVING.where(volume_types.c.name == name)).first()
@@ -61,7 +66,7 @@ def extra_specs(conn: Connection, numbers: Iterable[int]) -> dict[int, dict[str,
 
 
 def set_extra_specs(tx: Transaction, number: int, specs: Mapping[str, str]) -> None:
-    """Add extra specs to a type, or change them."""
+    """Add extra specs to a type, which the transaction has locked, or change them."""
     remove_extra_specs(tx, number, specs)
     rows = [{"volume_type_id": number, "key": key, "value": value} for key, value in specs.items()]
     if rows:

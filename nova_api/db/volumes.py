@@ -133,6 +133,11 @@ def insert_snapshot(tx: Transaction, values: dict[str, Any]) -> int:
     return new_id(tx.execute(sa.insert(snapshots).values(**values)))
 
 
+def lock_volume(tx: Transaction, number: int) -> None:
+    """Keep a volume from changing until the transaction ends."""
+    tx.execute(sa.select(volumes.c.id).where(volume_is(number)).with_for_update())
+
+
 def change_volume(
     tx: Transaction, number: int, states: Iterable[str], values: dict[str, Any], host: str | None = None
 ) -> bool:

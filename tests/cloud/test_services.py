@@ -10,11 +10,13 @@ import pytest
 import sqlalchemy as sa
 
 from nova_api import errors
+from nova_api.cloud.image import ImageSpec
 from nova_api.cloud.launch_plan import LaunchSpec, ServerSpec
 from nova_api.cloud.rules import Permission, Source
+from nova_api.cloud.servers import ServerQuery
 from nova_api.cloud.volume import VolumeSpec
 from nova_api.context import RequestContext
-from nova_api.db import instances, quotas
+from nova_api.db import instances, networks, quotas
 from nova_api.db.models import fixed_ips, outbox
 from nova_api.db.models import volumes as volume_rows
 from nova_api.runtime import Runtime
@@ -22,6 +24,7 @@ from tests.openstack.fakes import RAW, Door
 
 ALICE = RequestContext("alice", "acme", roles=("sysadmin", "netadmin"))
 MALLORY = RequestContext("mallory", "evil")
+ADMIN = RequestContext("admin", "adminproj", is_admin=True, roles=("admin",))
 RULE = Permission(protocol="tcp", from_port="22", to_port="22", cidrs=("10.0.0.0/8",))
 AT_ONCE = 8
 
@@ -208,3 +211,74 @@ def test_security_groups(cloud: Runtime) -> None:
 def test_key_pairs_of_one_name(cloud: Runtime) -> None:
     found = at_once(lambda _: cloud.key_pairs.create(ALICE, "one"))
     assert found["done"] == 1 and sum(found.values()) == AT_ONCE
+
+
+def test_users_with_the_longest_names_have_key_pairs_too(cloud: Runtime) -> None:
+    assert cloud.db.write(lambda tx: cloud.quotas.key_pairs_left(tx, "acme", "u" * 255)) > 0
+
+
+def test_keys_that_differ_by_blanks_at_their_end(cloud: Runtime) -> None:
+    (number,) = launch(cloud)
+    image = cloud.image.register(ALICE, ImageSpec(name="blanks"))
+    items = {"a": "1", "a ": "2"}
+    cloud.servers.set_metadata(ALICE, str(number), {"a": "1"}, replace=True)
+    kind = cloud.volume_types.create(ADMIN, "blanks", {}).row.id
+    group = cloud.aggregates.create("blanks", "nova").row.id
+    spec = LaunchSpec(image=RAW, flavor="1", server=ServerSpec(name="s", metadata=items))
+    works: tuple[Callable[[], object], ...] = (
+        lambda: cloud.servers.create(ALICE, spec),
+        lambda: cloud.servers.set_metadata(ALICE, str(number), {"a ": "2"}, replace=False),
+        lambda: cloud.catalogue.set_properties(ALICE, image.uuid, items, replace=False),
+        lambda: cloud.image.update(ALICE, f"ami-{image.number:08x}", properties=items),
+        lambda: cloud.volume.create(ALICE, VolumeSpec(size=1, metadata=items)),
+        lambda: cloud.volume_types.create(ADMIN, "blanks too", items),
+        lambda: cloud.volume_types.set_extra_specs(ADMIN, kind, items),
+        lambda: cloud.flavors.set_extra_specs(ADMIN, "1", items),
+        lambda: cloud.aggregates.set_metadata(group, items),
+    )
+    for work in works:
+        with pytest.raises(errors.InvalidParameterValue, match="differ by blanks"):
+            work()
+    assert cloud.servers.metadata(ALICE, str(number)) == {"a": "1"}
+
+
+def test_addresses_and_ranges_with_a_zone(cloud: Runtime) -> None:
+    for zone in ("eth0", "\x00", "\n", "x" * 100):
+        cidr = Permission(protocol="tcp", from_port="1", to_port="2", cidrs=(f"fe80::%{zone}/64",))
+        with pytest.raises(errors.InvalidPermission):
+            cloud.security_groups.authorize(ALICE, "default", None, [cidr])
+        with pytest.raises(errors.InvalidParameterValue):
+            cloud.shared_ip_groups.share(ALICE, "1", f"fe80::1%{zone}", 1, configure=False)
+    (number,) = launch(cloud)
+    with pytest.raises(errors.SharedIpNotFound):
+        cloud.shared_ip_groups.unshare(ALICE, str(number), "fe80::1%\x00")
+
+
+def test_a_kernel_that_is_named_by_very_many_digits(cloud: Runtime) -> None:
+    image = cloud.image.register(ALICE, ImageSpec(name="digits"))
+    with pytest.raises(errors.ImageNotFound):
+        cloud.image.update(ALICE, f"ami-{image.number:08x}", properties={"kernel_id": "1" * 5000})
+
+
+def test_patterns_tell_capitals_from_small_letters(cloud: Runtime) -> None:
+    cloud.security_groups.create(ALICE, "Capital", "c")
+    for pattern, count in (("Capit*", 1), ("capit*", 0), ("?apital", 1), ("CAPITA?", 0)):
+        assert len(cloud.security_groups.list(ALICE, filters=[("group-name", [pattern])])) == count
+
+
+def test_servers_with_one_address_on_two_networks(cloud: Runtime, settle: Callable[[], None]) -> None:
+    numbers = []
+    for label, cidr in (("left", "10.77.0.0/29"), ("right", "10.78.0.0/29")):
+        network = cloud.db.write(lambda tx, label=label, cidr=cidr: networks.create(tx, label, cidr))  # type: ignore[misc]
+        with cloud.db.read() as conn:
+            uuid = networks.one(conn, label).uuid  # type: ignore[union-attr]
+        spec = LaunchSpec(image=RAW, flavor="1", server=ServerSpec(name="s", networks=((uuid, None),)))
+        numbers.append(cloud.servers.create(ALICE, spec).server.id)
+        settle()
+    # Older clouds have networks whose ranges overlap.
+    same = sa.update(fixed_ips).where(fixed_ips.c.network_id == network, fixed_ips.c.address == "10.78.0.2")
+    cloud.db.write(lambda tx: tx.execute(same.values(address="10.77.0.2")))
+    address = cloud.network.allocate(ALICE)
+    cloud.network.put_on(ALICE, str(numbers[1]), address)
+    found = cloud.servers.list(ALICE, ServerQuery(), detail=True).addresses
+    assert [found[n] for n in numbers] == [{"left": ["10.77.0.2"]}, {"right": ["10.77.0.2", address]}]
