@@ -42,6 +42,8 @@ _FIRST_FIXED: sa.Select[Any] = (
     .limit(1)
 )
 
+#: How many rows one statement names: databases take only so many parameters.
+_AT_ONCE = 1000
 #: What lists of addresses can be narrowed by, under EC2's names.
 FILTERS: Mapping[str, filters.Condition] = {
     "public-ip": filters.text(floating_ips.c.address),
@@ -165,9 +167,13 @@ def delete(tx: Transaction, cidr: str) -> int:
         block = ipaddress.IPv4Network(cidr)
     except ValueError as error:
         raise errors.InvalidParameterValue(f"{cidr} is no IPv4 range: {error}") from error
-    wanted = [str(address) for address in block]
-    query = sa.delete(floating_ips).where(floating_ips.c.address.in_(wanted), floating_ips.c.project_id.is_(None))
-    return int(tx.execute(query).rowcount)
+    free = sa.select(floating_ips.c.id, floating_ips.c.address).where(floating_ips.c.project_id.is_(None))
+    wanted = [row.id for row in tx.execute(free) if ipaddress.ip_address(row.address) in block]
+    gone = 0
+    for at in range(0, len(wanted), _AT_ONCE):
+        chosen = floating_ips.c.id.in_(wanted[at : at + _AT_ONCE])
+        gone += tx.execute(sa.delete(floating_ips).where(chosen, floating_ips.c.project_id.is_(None))).rowcount
+    return gone
 
 
 def of_fixed_address(conn: Connection, address: str) -> str | None:

@@ -248,7 +248,7 @@ def create(tx: Transaction, label: str, cidr: str, *, uuid: str | None = None, l
     :param limit: most addresses
     :returns: its row number
     :raises InvalidParameterValue: no IPv4 network, or a larger one
-    :raises Duplicate: the label is taken
+    :raises Duplicate: the label is taken, or some of the addresses are another network's
     """
     try:
         block = ipaddress.IPv4Network(cidr)
@@ -258,6 +258,10 @@ def create(tx: Transaction, label: str, cidr: str, *, uuid: str | None = None, l
         raise errors.InvalidParameterValue(f"A network has between 4 and {limit} addresses.")
     if tx.execute(sa.select(networks.c.id).where(networks.c.label == label)).first() is not None:
         raise errors.Duplicate(f"Network {label} exists already.")
+    for row in every(tx.conn):
+        # Metadata are told to an address: it must not be one of two servers.
+        if block.overlaps(ipaddress.IPv4Network(row.cidr, strict=False)):
+            raise errors.Duplicate(f"The range {cidr} conflicts with that of network {row.label}.")
     gateway = str(block.network_address + 1)
     values = {"uuid": uuid or new_uuid(), "label": label, "cidr": cidr, "gateway": gateway, "dns1": "8.8.4.4"}
     number = new_id(tx.execute(sa.insert(networks).values(**values)))

@@ -163,6 +163,9 @@ def test_networks_come_and_go(any_db: Database) -> None:
     add_network(any_db, "10.0.0.0/29", label="n")
     with pytest.raises(errors.Duplicate):
         any_db.write(lambda tx: networks.create(tx, "n", "10.0.1.0/29"))
+    for cidr in ("10.0.0.0/29", "10.0.0.4/30", "10.0.0.0/24"):
+        with pytest.raises(errors.Duplicate, match="conflicts with that of network n"):
+            any_db.write(lambda tx, cidr=cidr: networks.create(tx, "overlaps", cidr))
     (one,) = add_instances(any_db, 1)
     any_db.write(lambda tx: networks.allocate(tx, one))
     with pytest.raises(errors.IncorrectState):
@@ -170,6 +173,18 @@ def test_networks_come_and_go(any_db: Database) -> None:
     any_db.write(lambda tx: networks.free(tx, [one]))
     assert any_db.write(lambda tx: networks.delete(tx, "n"))
     assert not any_db.write(lambda tx: networks.delete(tx, "n"))
+
+
+def test_floating_addresses_of_a_wide_range_go(any_db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(floating, "_AT_ONCE", 2)
+    any_db.write(lambda tx: floating.create(tx, "10.0.0.0/29", "nova"))
+    any_db.write(lambda tx: floating.create(tx, "10.9.0.0/30", "nova"))
+    taken = any_db.write(lambda tx: floating.claim(tx, "nova", "acme"))
+    assert taken == "10.0.0.1"
+    assert any_db.write(lambda tx: floating.delete(tx, "10.8.0.0/15")) == 2
+    assert any_db.write(lambda tx: floating.delete(tx, "0.0.0.0/0")) == 5
+    with any_db.read() as conn:
+        assert [row.address for row in floating.every(conn)] == [taken]
 
 
 def test_the_search_uses_the_index(tmp_path: Any) -> None:
