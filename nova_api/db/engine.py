@@ -225,8 +225,10 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A connection for reading. With SQLite all that is read on it is of one moment; with the servers each statement
-        is of its own, so that a row can be missing in the second one that was there in the first.
+        """A connection for reading.
+
+        With SQLite everything read on it is of one moment; with the servers each statement reads at its own, so that
+        the second one may miss a row that was there in the first.
 
         :raises ServiceUnavailable: the database does not answer
         """
