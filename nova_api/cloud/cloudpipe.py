@@ -125,5 +125,10 @@ class Cloudpipes:
             group, _ = self.groups.create(context, name, "Group for vpn")
         except (GroupRefused, IntegrityError):
             return
-        for protocol, port in (("udp", _VPN_PORT), ("icmp", "-1")):
-            self.groups.add_rule(context, RuleSpec(parent=group.id, protocol=protocol, from_port=port, to_port=port))
+        try:
+            for protocol, port in (("udp", _VPN_PORT), ("icmp", "-1")):
+                rule = RuleSpec(parent=group.id, protocol=protocol, from_port=port, to_port=port)
+                self.groups.add_rule(context, rule)
+        except errors.ApiError:
+            self.groups.delete(context, group.id)  # the next request would take it for one that is whole
+            raise

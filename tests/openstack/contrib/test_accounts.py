@@ -184,3 +184,15 @@ def test_pipes(tmp_path: Any) -> None:
         assert message(refused) == (404, "Project none could not be found.")
         found = refusals(door, "POST", "/os-cloudpipe", root="cloudpipe", fields={"project_id": "x"}, user="admin")
         assert set(found) <= {200, 400, 404}
+
+
+def test_the_group_of_a_pipe_is_whole_or_not_there(tmp_path: Any) -> None:
+    with running(f"{tmp_path}/state", copy.deepcopy(DOCUMENT), vpn_image_id=IMAGES["oracle-raw"]) as made:
+        door = Door(made)
+        wanted = {"cloudpipe": {"project_id": "acme"}}
+        made.runtime.quotas.set_limit("acme", "security_group_rules", 1)
+        assert door.post("/os-cloudpipe", wanted, user="admin").status_int == 413
+        made.runtime.quotas.set_limit("acme", "security_group_rules", 20)
+        server = door.post("/os-cloudpipe", wanted, user="admin").json["instance_id"]
+        (group,) = door.ask(f"/servers/{server}/os-security-groups").json["security_groups"]
+        assert [rule["ip_protocol"] for rule in group["rules"]] == ["udp", "icmp"]
