@@ -37,11 +37,13 @@ class Lockout(Middleware):
         self.attempts = config.lockout_attempts
         self.window = config.lockout_window * 60
         self.lock_time = config.lockout_minutes * 60
+        # Whoever reads a request first settles its dialect for all layers below.
+        self.essex_only = config.ec2_dialect == "essex"
         self.counters = counters or _counters(config)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         try:
-            access_key = claimed_access_key(incoming(environ))
+            access_key = claimed_access_key(incoming(environ, essex_only=self.essex_only))
         except errors.ApiError as error:
             return answers.refuse(start_response, error, dialect_hint(environ), request_id_of(environ))
         if not access_key:

@@ -1,6 +1,7 @@
 """The pipeline as the shipped Paste file puts it together, and each class by itself."""
 
 import configparser
+import json
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from nova_api.auth.counters import LocalCounters
 from nova_api.config import Config
 from nova_api.ec2.cloud import ACTIONS, CloudController, validate_ec2_id
 from nova_api.testing import Cloud
-from tests.ec2.conftest import ESSEX, MODERN, ask, refuse, send
+from nova_api.testing import cloud as running
+from tests.ec2.conftest import ESSEX, MODERN, WORLD, ask, refuse, send
 
 PASTE = Path(__file__).parent.parent.parent / "etc" / "api-paste.ini"
 DOCUMENTED = "ec2faultwrap logrequest ec2lockout {} cloudrequest authorizer validator ec2executor"
@@ -110,6 +112,12 @@ def test_wrong_signatures_lock_in_both_dialects(cloud: Cloud) -> None:
     status, _, message = refuse(cloud, "DescribeRegions", MODERN, "bob", "globex")
     assert (status, message) == (403, "Too many failed authentications.")
     ask(cloud, "DescribeRegions")
+
+
+def test_one_dialect_for_everybody(tmp_path: Path) -> None:
+    # Lockout is the first that reads a request.
+    with running(tmp_path / "state", json.loads(WORLD.read_text()), ec2_dialect="essex") as cloud:
+        assert refuse(cloud, "DescribeImages", MODERN, ImageId__1="ami-0000ffff")[:2] == (400, "ImageNotFound")
 
 
 def test_a_request_refused_for_its_form_is_not_counted(cloud: Cloud) -> None:
