@@ -126,16 +126,20 @@ def _devices(value: Any) -> list[Device]:
 def _device(fields: Any) -> Device:
     if not isinstance(fields, dict):
         raise webob.exc.HTTPBadRequest
-    name = text_field(fields, "device_name")
+    name = text_field(fields, "device_name") or ""
+    path = name if name.startswith("/dev/") else f"/dev/{name}"
     volume, snapshot = _number(fields, "volume_id"), _number(fields, "snapshot_id")
-    if not name or (volume is None) == (snapshot is None):
+    if not name or len(path) > limits.MAX_NAME or (volume is None) == (snapshot is None):
+        raise webob.exc.HTTPBadRequest
+    size = _number(fields, "volume_size")
+    if size is not None and size > limits.MAX_VOLUME_GB:
         raise webob.exc.HTTPBadRequest
     kept = fields.get("delete_on_termination")
     return Device(
-        name=name if name.startswith("/dev/") else f"/dev/{name}",
+        name=path,
         volume=volume,
         snapshot=snapshot,
-        size=_number(fields, "volume_size"),
+        size=size,
         # Who does not say so wants to keep it; EC2 has it the other way round.
         delete_on_termination=False if kept in (None, "") else given.truth(kept),
     )

@@ -457,6 +457,16 @@ def test_mappings_that_are_none(door: Door, device: Any) -> None:
     assert message(boot(door, device))[0] == 400
 
 
+def test_mappings_that_no_row_holds(fresh: Door) -> None:
+    volume = make(fresh)["id"]
+    snapshot = fresh.post("/os-snapshots", {"snapshot": {"volume_id": volume}}).json["snapshot"]["id"]
+    fresh.cloud.settle()
+    unlimited = {"quota_set": {"volumes": -1, "gigabytes": -1}}
+    assert fresh.put("/os-quota-sets/acme", unlimited, user="admin").status_int == 200
+    for beyond in ({"device_name": "v" * 251}, {"volume_size": 16_385}, {"volume_size": "9" * 17}):
+        assert message(boot(fresh, {"device_name": "vdb", "snapshot_id": snapshot, **beyond}))[0] == 400
+
+
 def test_refused_boots(door: Door) -> None:
     assert message(boot(door, imageRef="")) == (400, "Invalid imageRef provided.")
     for odd in ODD:
