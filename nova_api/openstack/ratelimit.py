@@ -15,6 +15,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import webob
 import webob.exc
@@ -24,7 +25,7 @@ from nova_api import runtime
 from nova_api.context import RequestContext
 from nova_api.openstack.faults import CONTEXT, OverLimitFault
 from nova_api.openstack.mounts import below_project
-from nova_api.wsgi import Application, Environ, Middleware, StartResponse, WsgiApplication
+from nova_api.wsgi import Application, Environ, Middleware, StartResponse, WsgiApplication, decoded
 
 log = logging.getLogger(__name__)
 
@@ -260,7 +261,7 @@ class WsgiLimiter(Application):
             verb, path = str(asked["verb"]), str(asked["path"])
         except (ValueError, KeyError, TypeError, RecursionError):
             return webob.exc.HTTPBadRequest()
-        user = request.path_info.strip("/") or None
+        user = decoded(request.environ.get("PATH_INFO", "")).strip("/") or None
         delay, text = self._limiter.check_for_delay(verb, path, user)
         if not delay:
             return webob.Response(status=204)
@@ -300,12 +301,15 @@ class WsgiLimiterProxy:
         body = json.dumps({"verb": verb, "path": path})
         headers = {"Content-Type": "application/json"}
         try:
-            connection.request("POST", f"/{username}" if username else "/", body, headers)
+            connection.request("POST", f"/{quote(username or '', safe='')}", body, headers)
             answer = connection.getresponse()
             text = answer.read(bounds.MAX_BODY_BYTES).decode("utf-8", "replace")
-            if 200 <= answer.status < 300:
-                return _Verdict(None, None)
-            return _Verdict(float(answer.headers.get("X-Wait-Seconds") or 1), text or None)
+            if answer.status == 403:
+                return _Verdict(float(answer.headers.get("X-Wait-Seconds") or 1), text or None)
+            if not 200 <= answer.status < 300:
+                # A limiter that is broken, or whatever stands before it: nobody has been over a limit.
+                raise http.client.HTTPException(f"status {answer.status}")
+            return _Verdict(None, None)
         except (OSError, http.client.HTTPException, ValueError) as error:
             self._say(error)
             return _Verdict(None, None)

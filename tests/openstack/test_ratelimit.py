@@ -210,6 +210,7 @@ def test_the_remote_protocol(clock: Clock) -> None:
     assert (refused.status_int, refused.headers["X-Wait-Seconds"]) == (403, "60.00")
     assert refused.text == "Only 1 GET request(s) can be made to * every minute."
     assert remote(limiter, "/").status_int == 204
+    assert remote(limiter, "/%ff").status_int == 204
     assert webob.Request.blank("/joe").get_response(limiter).status_int == 405
     for body in (b"", b"x", b"[]", b"{}", b"null"):
         assert remote(limiter, body=body).status_int == 400
@@ -238,6 +239,33 @@ def test_the_proxy(remote_limiter: str) -> None:
     assert proxy.check_for_delay("GET", "/x") == (None, None)
     assert WsgiLimiterProxy.parse_limits("(GET, *, .*, 1, MINUTE)") == []
     assert proxy.get_limits("joe") == []
+
+
+@pytest.mark.parametrize("user", ["joe smith", "зоя", "a?b#c", "a/b"])
+def test_the_proxy_knows_users_of_any_name(remote_limiter: str, user: str) -> None:
+    proxy = WsgiLimiterProxy(limiter_address=remote_limiter)
+    assert proxy.check_for_delay("GET", "/x", user) == (None, None)
+    assert proxy.check_for_delay("GET", "/x", user)[0] == 60.0
+    assert proxy.check_for_delay("GET", "/x", "joe") == (None, None)
+
+
+@pytest.mark.parametrize("status", ["404 Not Found", "500 Internal Server Error", "502 Bad Gateway"])
+def test_a_proxy_whose_limiter_is_broken_admits(status: str, caplog: pytest.LogCaptureFixture) -> None:
+    def broken(environ: Any, start_response: Any) -> Any:
+        start_response(status, [("Content-Length", "0")])
+        return []
+
+    server = make_server("127.0.0.1", 0, broken, handler_class=_Quiet)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    proxy = WsgiLimiterProxy(limiter_address=f"127.0.0.1:{server.server_port}")
+    try:
+        assert proxy.check_for_delay("GET", "/x", "joe") == (None, None)
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert status[:3] in caplog.text
 
 
 def test_a_proxy_without_its_limiter_admits(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
