@@ -15,7 +15,8 @@ from nova_api.context import RequestContext
 from nova_api.openstack import mounts, wsgi
 from nova_api.openstack.faults import CONTEXT, Fault
 from nova_api.openstack.versions import V1_0, VOLUME_VERSIONS, VersionDetail, create_resource
-from nova_api.wsgi import Environ, Middleware, StartResponse, WsgiApplication
+from nova_api.openstack.views.links import segment
+from nova_api.wsgi import Environ, Middleware, StartResponse, WsgiApplication, decoded
 
 _PRINTABLE = re.compile(r"[\x21-\x7e]+\Z")
 
@@ -63,7 +64,7 @@ def _management_url(environ: Environ, root: str, project: str) -> str:
     :param root: the URL of the login
     """
     root = root.rstrip("/")
-    return root if mounts.is_v1_0(environ) else f"{root}/{project}"
+    return root if mounts.is_v1_0(environ) else f"{root}/{segment(project)}"
 
 
 def _granted(token: str, management_url: str) -> webob.Response:
@@ -139,8 +140,9 @@ class AuthMiddleware(_Admitting):
         if user is None:
             return _unauthorized()
         mine = self.identity.projects_of(user)
-        project = req.headers.get("X-Auth-Project-Id") or (mine[0] if mine else None)
-        if project is None or project not in mine:
+        wanted = req.headers.get("X-Auth-Project-Id")
+        project = next((one for one in (_readings(wanted) if wanted else mine) if one in mine), None)
+        if project is None:
             return _unauthorized()
         url = _management_url(req.environ, req.path_url if mounts.is_v1_0(req.environ) else req.url, project)
         return _granted(self.tokens.issue(user, project, url[: limits.MAX_URL]), url)
@@ -150,7 +152,7 @@ class AuthMiddleware(_Admitting):
         if not 0 < len(key) <= limits.MAX_ACCESS_KEY or len(name) > limits.MAX_NAME:
             return None
         found = self.identity.user_of_key(key)
-        if found is None or not hmac.compare_digest(_bytes(found), _bytes(name)):
+        if found is None or not any(hmac.compare_digest(_bytes(found), _bytes(one)) for one in _readings(name)):
             return None
         return found
 
@@ -239,6 +241,11 @@ class NovaKeystoneContext(_Admitting):
             auth_token=environ.get("HTTP_X_AUTH_TOKEN") or environ.get("HTTP_X_STORAGE_TOKEN"),
         )
         return self.application(environ, start_response)
+
+
+def _readings(header: str) -> tuple[str, ...]:
+    """What a header may mean: clients send UTF-8, and Python's own Latin-1 where that does."""
+    return (header,) if header.isascii() else (decoded(header), header)
 
 
 def _bytes(text: str) -> bytes:

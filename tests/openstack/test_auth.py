@@ -84,6 +84,23 @@ def test_a_project_may_be_chosen(door: Door) -> None:
     assert answer.headers["X-Server-Management-Url"].endswith("/v1.1/acme")
 
 
+@pytest.mark.parametrize("coding", ["utf-8", "latin-1"])
+def test_names_that_are_no_ascii(tmp_path: Path, coding: str) -> None:
+    document = {**DOCUMENT, "users": {**DOCUMENT["users"], "zoë": {"access": "zoe-access", "secret": "s"}}}
+    document["projects"] = {**DOCUMENT["projects"], "a café": {"manager": "zoë", "members": ["zoë"]}}
+    with running(tmp_path / "state", document) as cloud:
+        door = Door(cloud)
+        # A server hands over the bytes of a header as Latin-1.
+        user, project = (name.encode(coding).decode("latin-1") for name in ("zoë", "a café"))
+        for more in ({}, {"X_Auth_Project_Id": project}):
+            answer = login(door, user, "zoe-access", **more)
+            assert answer.headers["X-Server-Management-Url"] == "http://localhost/v1.1/a%20caf%C3%A9"
+        token = {"X-Auth-Token": answer.headers["X-Auth-Token"]}
+        assert door.call("/v1.1/a%20caf%C3%A9/servers", headers=token).json == {"servers": []}
+        assert message(login(door, "zo", "zoe-access")) == STOCK
+        assert message(login(door, user, "zoe-access", X_Auth_Project_Id="caf\xe9")) == STOCK
+
+
 @pytest.mark.parametrize("path", ["/v1.1", "/v1.1/", "/v2", "/v2/"])
 @pytest.mark.parametrize("token", [None, "nonsense"])
 def test_the_version_document_needs_no_login(door: Door, path: str, token: str | None) -> None:

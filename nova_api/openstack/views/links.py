@@ -28,7 +28,7 @@ class Links:
     @classmethod
     def of(cls, req: webob.Request, context: RequestContext, config: Config) -> "Links":
         """The links of a request."""
-        project = quote(context.project_id or "", safe=_PLAIN)
+        project = segment(context.project_id or "")
         base = prefixed(req.application_url.rstrip("/"), config.osapi_compute_link_prefix)
         glance = f"http://{config.glance_host or config.my_ip}:{config.glance_port}"
         glance = prefixed(glance, config.osapi_glance_link_prefix)
@@ -47,6 +47,11 @@ class Links:
         query = [(name, value) for name, value in req.GET.items() if name != "marker"]
         text = urlencode([*query, ("marker", marker)], quote_via=quote)
         return [{"rel": "next", "href": f"{self.own}/{collection}?{text}"}]
+
+
+def segment(text: str) -> str:
+    """A name as a part of a path."""
+    return quote(text, safe=_PLAIN)
 
 
 def prefixed(url: str, prefix: str) -> str:
