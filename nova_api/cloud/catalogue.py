@@ -18,6 +18,7 @@ from nova_api.cloud.quota import Quotas
 from nova_api.context import RequestContext
 from nova_api.db import images as queries
 from nova_api.db.engine import Database, Transaction
+from nova_api.db.filters import wide
 from nova_api.db.models import image_properties, images, now
 
 
@@ -165,9 +166,9 @@ def _conditions(query: CatalogueQuery) -> list[sa.ColumnElement[bool]]:
         changed = sa.func.coalesce(images.c.updated_at, images.c.created_at)
         where.append(sa.type_coerce(changed, images.c.created_at.type) > query.changed_since)
     if query.min_ram is not None:
-        where.append(images.c.min_ram >= query.min_ram)
+        where.append(images.c.min_ram >= wide(query.min_ram))
     if query.min_disk is not None:
-        where.append(images.c.min_disk >= query.min_disk)
+        where.append(images.c.min_disk >= wide(query.min_disk))
     where += [_has(key, value) for key, value in query.properties.items()]
     return where
 

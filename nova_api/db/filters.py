@@ -64,6 +64,14 @@ def _pattern(value: str) -> str:
     return "".join(made)
 
 
+def wide(value: int) -> sa.ColumnElement[int]:
+    """A number of a client's, to compare a column of four bytes with; it has up to eight.
+
+    PostgreSQL would be asked for a number of as many bytes as the column has, and fail with one that needs more.
+    """
+    return sa.literal(value, sa.BigInteger())
+
+
 def boolean(column: Column) -> Condition:
     """A column of truth values; texts other than ``true`` and ``false`` match nothing."""
 
@@ -78,7 +86,7 @@ def integer(column: Column) -> Condition:
     """A column of numbers; texts that are none match nothing."""
 
     def condition(values: Sequence[str]) -> sa.ColumnElement[bool]:
-        return sa.and_(column.in_([int(v) for v in values if v.isascii() and v.isdigit() and len(v) <= 18]))
+        return sa.and_(column.in_([wide(int(v)) for v in values if v.isascii() and v.isdigit() and len(v) <= 18]))
 
     return condition
 

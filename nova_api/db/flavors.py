@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from nova_api.db.engine import Transaction, new_id
+from nova_api.db.filters import wide
 from nova_api.db.models import flavor_extra_specs, flavors, now
 
 _ALL: sa.Select[Any] = sa.select(flavors).where(flavors.c.deleted == 0).order_by(flavors.c.id)
@@ -26,9 +27,9 @@ def find(conn: Connection, *, min_ram: int | None = None, min_disk: int | None =
     """
     query: sa.Select[Any] = sa.select(flavors).where(flavors.c.deleted == 0)
     if min_ram is not None:
-        query = query.where(flavors.c.memory_mb >= min_ram)
+        query = query.where(flavors.c.memory_mb >= wide(min_ram))
     if min_disk is not None:
-        query = query.where(flavors.c.root_gb >= min_disk)
+        query = query.where(flavors.c.root_gb >= wide(min_disk))
     return conn.execute(query.order_by(flavors.c.name)).all()
 
 

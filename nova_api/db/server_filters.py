@@ -13,6 +13,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.expression import FunctionElement
 
 from nova_api import errors
+from nova_api.db.filters import wide
 from nova_api.db.models import fixed_ips, flavors, floating_ips, instances
 from nova_api.db.patterns import starts_with_match
 from nova_api.db.server_lists import as_number
@@ -56,7 +57,7 @@ def _exact(column: Any) -> Condition:
 def _number(column: Any) -> Condition:
     def condition(text: str) -> sa.ColumnElement[bool]:
         number = as_number(text)
-        return sa.false() if number is None else sa.and_(column == number)
+        return sa.false() if number is None else sa.and_(column == wide(number))
 
     return condition
 

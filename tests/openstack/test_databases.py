@@ -89,3 +89,20 @@ def test_what_no_database_can_be_asked_for(door: Door) -> None:
     assert message(door.new(user_data="\x00")) == (400, "Userdata content cannot be decoded")
     for flavor in ("\x00", "\ud800"):
         assert message(door.new(flavorRef=flavor)) == (400, "Invalid flavorRef provided.")
+
+
+@pytest.mark.parametrize("number", ["2147483648", "9" * 18])
+def test_numbers_beyond_a_column(door: Door, number: str) -> None:
+    for path in ("flavors?minRam", "flavors/detail?minDisk", "images?minRam", "images/detail?minDisk"):
+        for sign, found in (("", False), ("-", True)):
+            answer = door.ask(f"/{path}={sign}{number}")
+            assert (answer.status_int, answer.json[path.partition("?")[0].partition("/")[0]] != []) == (200, found)
+    for name in ("memory_mb", "power_state", "launch_index", "root_gb", "vcpus", "id", "instance_type_id"):
+        assert door.ask(f"/servers?{name}={number}", user="admin").json == {"servers": []}
+    for action, name in (
+        ("DescribeVolumes", "size"),
+        ("DescribeSnapshots", "volume-size"),
+        ("DescribeInstances", "launch-index"),
+    ):
+        wanted = {"Filter.1.Name": name, "Filter.1.Value.1": number, "Filter.1.Value.2": "999"}
+        assert door.cloud.ec2_request(action, wanted).status_int == 200
