@@ -202,9 +202,12 @@ class NoAuthMiddleware(_Admitting):
             answer: WsgiApplication = self._login(req)
             return answer(environ, start_response)
         user, _, project = token.partition(":")
+        project = project or user
+        if max(len(user), len(project)) > limits.MAX_NAME:
+            return _unauthorized()(environ, start_response)
         environ[CONTEXT] = RequestContext(
             user_id=user,
-            project_id=project or user,
+            project_id=project,
             is_admin=True,
             roles=("admin",),
             remote_address=self.remote_address(environ),
@@ -215,7 +218,7 @@ class NoAuthMiddleware(_Admitting):
     def _login(req: webob.Request) -> Any:
         user = req.headers.get("X-Auth-User", "admin")
         project = req.headers.get("X-Auth-Project-Id", "admin")
-        if not _PRINTABLE.match(user + project):
+        if not _PRINTABLE.match(user + project) or max(len(user), len(project)) > limits.MAX_NAME:
             return Fault(webob.exc.HTTPBadRequest())
         return _granted(f"{user}:{project}", _management_url(req.environ, req.path_url, project))
 

@@ -285,6 +285,13 @@ class TestNoAuth:
         answer = webob.Request.blank("/v2/", headers={"X-Auth-User": "joe smith"}).get_response(application)
         assert answer.status_int == 400
 
+    def test_names_that_no_row_holds(self, application: Any) -> None:
+        for headers in ({"X-Auth-User": "x" * 256}, {"X-Auth-Project-Id": "x" * 256}):
+            assert webob.Request.blank("/v2/", headers=headers).get_response(application).status_int == 400
+        for token in ("x" * 256, f"joe:{'x' * 256}", f"{'x' * 256}:proj"):
+            answer = webob.Request.blank("/v2/x/servers", headers={"X-Auth-Token": token}).get_response(application)
+            assert answer.status_int == 401
+
 
 class TestKeystone:
     """Headers that the token middleware has set (spec 3.3)."""
