@@ -187,7 +187,7 @@ class Planner:
         allowed = self.quotas.limits_in(tx, context.project_id or "")
         check_metadata(allowed, server.metadata)
         check_files(allowed, server.files)
-        self._check_networks(tx, context, server.networks or ())
+        self._check_networks(tx, context, server.networks or (), count)
         self._check_ip_group(tx, context, server.shared_ip_group, count)
         image, kernel, ramdisk = self._image_of(tx, context, spec)
         if image is not None and image.state != "available":
@@ -224,8 +224,10 @@ class Planner:
             raise errors.SharedIpGroupMemberLimitExceeded
 
     @staticmethod
-    def _check_networks(tx: Transaction, context: RequestContext, wanted: Sequence[tuple[str, str | None]]) -> None:
-        """Networks must be the caller's or everybody's, addresses free."""
+    def _check_networks(
+        tx: Transaction, context: RequestContext, wanted: Sequence[tuple[str, str | None]], count: int
+    ) -> None:
+        """Networks must be the caller's or everybody's, addresses free, and asked for by one server only."""
         for uuid, address in wanted:
             network = networks.of_project(tx.conn, context.project_id, uuid)
             if network is None:
@@ -236,6 +238,8 @@ class Planner:
                     raise errors.FixedIpInvalid(address)
                 if found.instance_id is not None or found.reserved:
                     raise errors.FixedIpInUse(address)
+                if count > 1:
+                    raise errors.InvalidParameterValue(f"Fixed IP address {address} cannot be that of {count} servers.")
 
     def _boot_image(self, tx: Transaction, context: RequestContext, text: str | None) -> ImageRecord | None:
         if not text or text == self.config.null_kernel:

@@ -297,6 +297,13 @@ def test_fixed_addresses(door: Door, network: str) -> None:
     assert message(outside) == (400, "Fixed IP address 192.168.7.7 is invalid.")
 
 
+def test_a_fixed_address_is_for_one_server(door: Door, network: str) -> None:
+    wanted = [{"uuid": network, "fixed_ip": "10.0.0.78"}]
+    several = door.new(name="twins", networks=wanted, min_count=2)
+    assert message(several) == (400, "Fixed IP address 10.0.0.78 cannot be that of 2 servers.")
+    assert door.ask("/servers?name=twins").json == {"servers": []}
+
+
 def test_without_passwords(tmp_path: object) -> None:
     with running(f"{tmp_path}/state", DOCUMENT, enable_instance_password=False) as made:
         assert "adminPass" not in Door(made).new().json["server"]
