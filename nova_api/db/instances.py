@@ -268,7 +268,9 @@ def delete(tx: Transaction, numbers: Sequence[int]) -> Left:
     if without:
         gone = {"status": "deleted", "deleted": volumes.c.id, "deleted_at": now()}
         tx.execute(sa.update(volumes).where(volumes.c.id.in_(without)).values(**gone, **loose))
-    tx.execute(sa.update(volumes).where(mine).values(status="available", **loose))
+    # What is still to be made, or could not be, is not there to be had.
+    after = sa.case((volumes.c.status.in_(["creating", "error"]), volumes.c.status), else_="available")
+    tx.execute(sa.update(volumes).where(mine).values(status=after, **loose))
     tx.execute(sa.delete(block_devices).where(block_devices.c.instance_id.in_(ids)))
     tx.execute(
         sa.update(instances)

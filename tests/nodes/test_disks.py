@@ -110,6 +110,20 @@ def test_the_volumes_of_an_instance_that_ends(world: World, twice: bool) -> None
     assert world.rows(models.block_devices) == []
 
 
+@pytest.mark.parametrize(("before", "after"), [("creating", "available"), ("error", "error")])
+def test_a_volume_that_was_not_made_before_its_instance_ended(world: World, before: str, after: str) -> None:
+    world.start()
+    row = world.running()
+    volume = world.volume_row(status=before, instance_id=row.id, mountpoint="/dev/vdb")
+    world.do(row, "deleting", "terminate_instance")
+    left = world.row(models.volumes, volume)
+    assert (left.status, left.instance_id) == (before, None)
+    world.cast("volume.v1", "create_volume", volume_id=volume)
+    world.settle()
+    made = world.row(models.volumes, volume)
+    assert (made.status, bool(made.provider_location)) == (after, before == "creating")
+
+
 # -- built with volumes ------------------------------------------------------------------------------------
 
 
