@@ -129,31 +129,51 @@ class KeystoneClient:
 
 
 class _ServiceTokens:
-    """The token of nova_api itself: one, kept until shortly before its end."""
+    """The token of nova_api itself: one, kept until shortly before its end.
+
+    One asks for it at a time, and those that wait meanwhile share what becomes of it: each of them would wait for a
+    Keystone that hangs once more, one after the other.
+    """
 
     def __init__(self, http: KeystoneHttp, service: ServiceUser, url: str) -> None:
         self._http, self._service, self._url = http, service, url
         self._lock = threading.Lock()
         self._token, self._since, self._until = "", 0.0, 0.0
+        self._failed: tuple[float, errors.ApiError] | None = None
 
     def current(self) -> tuple[str, float]:
         """The token, and when it was got, on the monotonic clock.
 
         :raises ServiceUnavailable: Keystone gives none
         """
+        asked = time.monotonic()
         with self._lock:
             if not self._token or time.monotonic() >= self._until:
-                self._renew()
+                self._renew(asked)
             return self._token, self._since
 
     def renewed(self, refused: str) -> tuple[str, float]:
         """Another one than that which was refused; whoever comes later takes the one that was got meanwhile."""
+        asked = time.monotonic()
         with self._lock:
             if self._token == refused:
-                self._renew()
+                self._renew(asked)
             return self._token, self._since
 
-    def _renew(self) -> None:
+    def _renew(self, asked: float) -> None:
+        """Get another one.
+
+        :param asked: since when somebody waits for it, on the monotonic clock
+        """
+        if self._failed is not None and self._failed[0] >= asked:
+            raise self._failed[1].with_traceback(None)
+        try:
+            self._get()
+        except errors.ApiError as error:
+            self._failed = (time.monotonic(), error)
+            raise
+
+    def _get(self) -> None:
         answer = self._http.post(self._url, self._service.question(), {})
         token = answer.headers.get("x-subject-token")
         try:
