@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy.engine import Row
@@ -53,6 +53,7 @@ class Transition:
 
 _RUNNING = ("active", "shutoff", "rescued")
 _IDLE_OR_RESIZED = (None, "resize_verify")
+_EVER = datetime(1970, 1, 1, tzinfo=UTC)
 REBOOT = Transition(
     "compute:reboot",
     _RUNNING,
@@ -248,12 +249,13 @@ class Compute:
     def run(self, context: RequestContext, spec: LaunchSpec) -> InstanceList:
         """Start instances; the nodes finish them.
 
-        :returns: the reservation as it is when the request commits
+        :returns: the reservation as it is when the request commits; that of an earlier request with the same client
+            token may have ended
         """
 
         def work(tx: Transaction) -> InstanceList:
             numbers = self.launcher.launch(tx, context, spec)
-            return instance_lists.find(tx.conn, context, ids=numbers)
+            return instance_lists.find(tx.conn, context, ids=numbers, ended_since=_EVER)
 
         try:
             return self.db.write(work)

@@ -198,8 +198,8 @@ def put_client_token(tx: Transaction, project: str | None, token: str, fingerpri
 
 
 def of_reservation(conn: Connection, reservation: str) -> list[int]:
-    """Numbers of the living instances of a reservation."""
-    query = sa.select(instances.c.id).where(instances.c.reservation_id == reservation, instances.c.deleted == 0)
+    """Numbers of the instances of a reservation, also of those that have ended."""
+    query = sa.select(instances.c.id).where(instances.c.reservation_id == reservation)
     return list(conn.execute(query.order_by(instances.c.id)).scalars())
 
 

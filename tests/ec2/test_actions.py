@@ -264,6 +264,18 @@ def test_an_instance_that_can_be_restored_is_shown_to_who_names_it(cloud: Cloud)
     assert texts(ask(cloud, "DescribeInstances", **ended), ".//instanceId") == [instance]
 
 
+def test_a_client_token_outlives_its_instances(cloud: Cloud) -> None:
+    given = {"ImageId": IMAGE, "InstanceType": "m1.tiny", "MinCount": "2", "MaxCount": "2", "ClientToken": "0b4c"}
+    made = ask(cloud, "RunInstances", **given)
+    first, _ = texts(made, "instancesSet/item/instanceId")
+    ask(cloud, "TerminateInstances", InstanceId__1=first or "")
+    cloud.settle()
+    again = ask(cloud, "RunInstances", **given)
+    for path in ("reservationId", "instancesSet/item/instanceId"):
+        assert texts(again, path) == texts(made, path)
+    assert texts(again, "instancesSet/item/instanceState/name") == ["terminated", "running"]
+
+
 def test_protection_against_termination(cloud: Cloud) -> None:
     [instance] = boot(cloud, DisableApiTermination="true")
     assert refuse(cloud, "TerminateInstances", InstanceId__1=instance)[1] == "OperationNotPermitted"

@@ -164,8 +164,6 @@ class InstanceActions:
         found = self.runtime.compute.run(context, _launch_spec(image_id, kwargs))
         rows = list(found.rows)
         view = self._view(context, found, dialect)
-        if not rows:
-            return {"reservationId": None, "ownerId": context.project_id, "groupSet": [], "instancesSet": []}
         _, items = view.reservation(rows)
         return {
             "reservationId": rows[0].reservation_id,
