@@ -11,7 +11,7 @@ from nova_api.db.engine import Transaction
 from nova_api.db.models import access_keys, auth_tokens, global_roles, memberships, project_roles, projects, users
 
 _KEY: sa.Select[Any] = (
-    sa.select(access_keys.c.secret, users.c.id, users.c.is_admin)
+    sa.select(access_keys.c.access_key, access_keys.c.secret, users.c.id, users.c.is_admin)
     .join_from(access_keys, users)
     .where(access_keys.c.access_key == sa.bindparam("access"))
 )
@@ -42,7 +42,9 @@ _TOKEN: sa.Select[Any] = (
 
 def key(conn: Connection, access: str) -> Row[Any] | None:
     """Secret (encrypted), user id and administrator flag behind an access key."""
-    return conn.execute(_KEY, {"access": access}).first()
+    row = conn.execute(_KEY, {"access": access}).first()
+    # To MariaDB the key and one with blanks behind it are the same; Lockout would count them apart.
+    return row if row is not None and row.access_key == access else None
 
 
 def rights(conn: Connection, user: str, project: str) -> Sequence[Row[Any]]:

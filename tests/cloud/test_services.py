@@ -282,3 +282,11 @@ def test_servers_with_one_address_on_two_networks(cloud: Runtime, settle: Callab
     cloud.network.put_on(ALICE, str(numbers[1]), address)
     found = cloud.servers.list(ALICE, ServerQuery(), detail=True).addresses
     assert [found[n] for n in numbers] == [{"left": ["10.77.0.2"]}, {"right": ["10.77.0.2", address]}]
+
+
+def test_an_access_key_is_known_by_its_very_letters(cloud: Runtime) -> None:
+    access, _ = cloud.identity.create_key("alice", access="AlicesThird")
+    assert cloud.identity.user_of_key(access) == "alice"
+    for other in (access + " ", access.lower(), access + "\u00a0"):
+        assert cloud.identity.credentials(other, "acme") is None and cloud.identity.user_of_key(other) is None
+    cloud.identity.revoke_key(access)
