@@ -113,6 +113,20 @@ def test_only_the_server_knows_eventlet() -> None:
         assert "eventlet" not in names or path.name == "green.py", path
 
 
+def test_no_test_loads_the_server_into_its_own_process() -> None:
+    """It would load eventlet there: other tests then wait for a hub that nobody runs."""
+    for path in (ROOT.parent / "tests").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [f"{node.module}.{alias.name}" for alias in node.names]
+            else:
+                continue
+            for name in names:
+                assert not f"{name}.".startswith(("nova_api.server.", "nova_api.cmd.api.", "eventlet.")), path
+
+
 def test_no_door_holds_sql() -> None:
     for path in modules():
         if part_of(path) in ("openstack", "metadata"):
