@@ -1,6 +1,7 @@
 """Imports point down: doors and nodes -> cloud -> {auth, db, rpc} -> {errors, context, config, limits}."""
 
 import ast
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -125,6 +126,7 @@ def test_no_test_loads_the_server_into_its_own_process() -> None:
                 continue
             for name in names:
                 assert not f"{name}.".startswith(("nova_api.server.", "nova_api.cmd.api.", "eventlet.")), path
+    assert "eventlet" not in sys.modules  # nor by way of another module
 
 
 def test_no_door_holds_sql() -> None:
