@@ -153,7 +153,7 @@ class Identity:
         def work(tx: Transaction) -> tuple[str, str]:
             if queries.user(tx.conn, name) is not None:
                 raise errors.Duplicate(f"User {name} exists already.")
-            queries.put(tx, users, {"id": name, "is_admin": admin})
+            queries.insert(tx, users, {"id": name, "is_admin": admin})
             return self._new_key(tx, name, access, secret)
 
         return self._write(work)
@@ -236,7 +236,7 @@ class Identity:
             self._require_user(tx, manager)
             if queries.project(tx.conn, name) is not None:
                 raise errors.Duplicate(f"Project {name} exists already.")
-            queries.put(tx, projects, {"id": name, "project_manager": manager, "description": description})
+            queries.insert(tx, projects, {"id": name, "project_manager": manager, "description": description})
             queries.put(tx, memberships, {"user_id": manager, "project_id": name})
 
         self._write(work)
@@ -412,9 +412,11 @@ class Identity:
 
     def _new_key(self, tx: Transaction, user: str, access: str | None, secret: str | None) -> tuple[str, str]:
         access, secret = access or new_access_key(), secret or new_secret()
+        if access != access.strip():
+            raise errors.InvalidParameterValue("An access key begins and ends with something else than a blank.")
         if queries.key(tx.conn, access) is not None:
             raise errors.Duplicate(f"Access key {access} exists already.")
-        self.put_key(tx, user, access, secret)
+        queries.insert(tx, access_keys, {"access_key": access, "user_id": user, "secret": self.box.seal(secret)})
         return access, secret
 
     @staticmethod

@@ -88,13 +88,21 @@ def keys_of(conn: Connection, user: str) -> Sequence[Row[Any]]:
     return conn.execute(query.order_by(access_keys.c.created_at, access_keys.c.access_key)).all()
 
 
+def insert(tx: Transaction, table: sa.Table, values: dict[str, Any]) -> None:
+    """Insert a row.
+
+    :raises sqlalchemy.exc.IntegrityError: there is one with the same key
+    """
+    tx.execute(sa.insert(table).values(**values))
+
+
 def put(tx: Transaction, table: sa.Table, values: dict[str, Any]) -> None:
     """Insert a row, or change the one with the same key."""
     names = [column.name for column in table.primary_key.columns]
     where = sa.and_(*(table.c[name] == values[name] for name in names))
     rest = {name: value for name, value in values.items() if name not in names}
     if tx.execute(sa.select(sa.literal(1)).select_from(table).where(where)).first() is None:
-        tx.execute(sa.insert(table).values(**values))
+        insert(tx, table, values)
     elif rest:
         tx.execute(sa.update(table).where(where).values(**rest))
 

@@ -124,3 +124,9 @@ def test_duplicates_are_refused(alice: Identity) -> None:
     with pytest.raises(errors.Duplicate):
         alice.create_project("acme", "alice")
     assert [row.id for row in alice.list_users()] == ["alice"]
+
+
+def test_an_access_key_has_no_blanks_around_it(alice: Identity) -> None:
+    for access in ("AK ", " AK", "AK\n"):
+        with pytest.raises(errors.InvalidParameterValue):
+            alice.create_key("alice", access=access)

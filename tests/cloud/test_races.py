@@ -1,6 +1,7 @@
 """Two requests about the same things at once, on every kind of database: one is first, the other one sees it."""
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from nova_api.cloud.project_groups import GroupNotFound, RuleSpec
 from nova_api.cloud.volume import VolumeSpec
 from nova_api.context import RequestContext
 from nova_api.db import dns, floating, instances, networks, securitygroups, volumes
+from nova_api.db import identity as people
 from nova_api.db.models import snapshots
 from nova_api.db.models import volumes as volume_rows
 from nova_api.runtime import Runtime
@@ -158,6 +160,20 @@ def test_users_and_members(cloud: Runtime) -> None:
     assert at_once(lambda _: identity.add_member("acme", "zed")) == {"done": AT_ONCE}
     assert at_once(lambda _: identity.put_project("zeds", "zed", None)) == {"done": AT_ONCE}
     assert identity.projects_of("zed") == ["acme", "zeds"]
+
+
+def test_a_user_is_made_once(cloud: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    identity = cloud.identity
+    identity.create_user("xia")
+    for make in (lambda: identity.create_user("yan"), lambda: identity.create_key("xia", access="OnlyOne")):
+        with monkeypatch.context() as patch:
+            other = Other(patch, people, "insert", make)
+            mine: Exception | None = None
+            try:
+                make()
+            except errors.Duplicate as error:
+                mine = error
+            assert Counter(map(type, (mine, other.wait()))) == {type(None): 1, errors.Duplicate: 1}
 
 
 def test_an_aggregate_comes_back_once(cloud: Runtime) -> None:
