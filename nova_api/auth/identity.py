@@ -5,12 +5,11 @@ Nothing is remembered between requests: a key that is revoked, or a membership t
 
 import secrets
 import string
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy.engine import Row
-from sqlalchemy.exc import IntegrityError
 
 from nova_api import errors
 from nova_api.auth.secretbox import SecretBox
@@ -27,8 +26,6 @@ from nova_api.db.models import (
     projects,
     users,
 )
-
-T = TypeVar("T")
 
 _ALPHABET = string.ascii_letters + string.digits
 
@@ -134,13 +131,6 @@ class Identity:
 
     # -- administration ----------------------------------------------------------------------------------
 
-    def _write(self, work: Callable[[Transaction], T]) -> T:
-        """Run a transaction, once more when another request has made or ended one of its rows meanwhile."""
-        try:
-            return self.db.write(work)
-        except IntegrityError:
-            return self.db.write(work)
-
     def create_user(
         self, name: str, *, admin: bool = False, access: str | None = None, secret: str | None = None
     ) -> tuple[str, str]:
@@ -156,7 +146,7 @@ class Identity:
             queries.insert(tx, users, {"id": name, "is_admin": admin})
             return self._new_key(tx, name, access, secret)
 
-        return self._write(work)
+        return self.db.write_racing(work)
 
     def modify_user(
         self, name: str, *, admin: bool | None = None, access: str | None = None, secret: str | None = None
@@ -174,7 +164,7 @@ class Identity:
             if access is not None or secret is not None:
                 self._change_key(tx, name, access, secret)
 
-        self._write(work)
+        self.db.write_racing(work)
 
     def _change_key(self, tx: Transaction, user: str, access: str | None, secret: str | None) -> None:
         found = next(iter(queries.keys_of(tx.conn, user)), None)
@@ -197,7 +187,7 @@ class Identity:
                 raise errors.UserNotFound(name)
             queries.remove(tx, key_pairs, user_id=name)
 
-        self._write(work)
+        self.db.write_racing(work)
 
     def user(self, name: str) -> Row[Any]:
         """One user.
@@ -239,7 +229,7 @@ class Identity:
             queries.insert(tx, projects, {"id": name, "project_manager": manager, "description": description})
             queries.put(tx, memberships, {"user_id": manager, "project_id": name})
 
-        self._write(work)
+        self.db.write_racing(work)
 
     def project(self, name: str) -> Row[Any]:
         """One project.
@@ -272,7 +262,7 @@ class Identity:
             if manager is not None:
                 queries.put(tx, memberships, {"user_id": manager, "project_id": name})
 
-        self._write(work)
+        self.db.write_racing(work)
 
     def delete_project(self, name: str) -> None:
         """End a project with its memberships and roles; what it owns stays, for administrators.
@@ -285,7 +275,7 @@ class Identity:
                 raise errors.ProjectNotFound(name)
             queries.remove(tx, auth_tokens, project_id=name)
 
-        self._write(work)
+        self.db.write_racing(work)
 
     def list_projects(self) -> Sequence[Row[Any]]:
         """All projects."""
@@ -312,7 +302,7 @@ class Identity:
             self._require_project(tx, project)
             queries.put(tx, memberships, {"user_id": user, "project_id": project})
 
-        self._write(work)
+        self.db.write_racing(work)
 
     def remove_member(self, project: str, user: str) -> None:
         """End a membership, and the user's roles in the project.
@@ -326,7 +316,7 @@ class Identity:
             queries.remove(tx, project_roles, user_id=user, project_id=project)
             queries.remove(tx, auth_tokens, user_id=user, project_id=project)
 
-        self._write(work)
+        self.db.write_racing(work)
 
     def grant(self, user: str, role: str, project: str | None = None) -> None:
         """Give a user a role, globally or in a project.
@@ -344,7 +334,7 @@ class Identity:
 
         if role not in self.allowed_roles | self.superuser_roles | self.global_roles:
             raise errors.InvalidParameterValue(f"The role {role} is not one of: {errors.names(self.allowed_roles)}.")
-        self._write(work)
+        self.db.write_racing(work)
 
     def revoke(self, user: str, role: str, project: str | None = None) -> None:
         """Take a role back.
@@ -360,7 +350,7 @@ class Identity:
             if not gone:
                 raise errors.NotFound(f"User {user} does not have the role {role} there.")
 
-        self._write(work)
+        self.db.write_racing(work)
 
     def roles(self) -> dict[str, dict[str, list[str]]]:
         """Roles by user: ``global`` and by project."""
@@ -384,7 +374,7 @@ class Identity:
             self._require_user(tx, user)
             return self._new_key(tx, user, access, secret)
 
-        return self._write(work)
+        return self.db.write_racing(work)
 
     def keys(self, user: str) -> Sequence[tuple[str, str]]:
         """Access keys of a user with their secrets, oldest first."""
@@ -404,7 +394,7 @@ class Identity:
             queries.remove(tx, access_keys, access_key=access)
             queries.remove(tx, auth_tokens, user_id=key.id)
 
-        self._write(work)
+        self.db.write_racing(work)
 
     def put_key(self, tx: Transaction, user: str, access: str, secret: str) -> None:
         """Set an access key of a user, whether it exists or not."""

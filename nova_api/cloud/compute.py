@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy.engine import Row
-from sqlalchemy.exc import IntegrityError
 
 from nova_api import errors, limits
 from nova_api.cloud.image import Images
@@ -257,11 +256,8 @@ class Compute:
             numbers = self.launcher.launch(tx, context, spec)
             return instance_lists.find(tx.conn, context, ids=numbers, ended_since=_EVER)
 
-        try:
-            return self.db.write(work)
-        except IntegrityError:
-            # Another request with the same client token, or the one that made the default group, was first.
-            return self.db.write(work)
+        # Against another request with the same client token, or the one that makes the default group.
+        return self.db.write_racing(work)
 
     def reboot(self, context: RequestContext, numbers: Mapping[str, int]) -> Sequence[Change]:
         """Reboot instances: all of them, or none."""

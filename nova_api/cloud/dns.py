@@ -8,11 +8,10 @@ project an entry is changed and ended only by the project that made it, or by an
 
 import ipaddress
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy.engine import Connection, Row
-from sqlalchemy.exc import IntegrityError
 
 from nova_api import errors, limits
 from nova_api.cloud.policy import Policy, require_administrator
@@ -72,7 +71,7 @@ class Dns:
             queries.put_domain(tx, name, values)
             return self._domain(tx.conn, context, name)
 
-        return _again(lambda: self.db.write(work))
+        return self.db.write_racing(work)
 
     def delete_domain(self, context: RequestContext, name: str) -> None:
         """End a domain with its entries.
@@ -136,7 +135,7 @@ class Dns:
                 raise EntryNotFound(name, domain)
             return row
 
-        return _again(lambda: self.db.write(work))
+        return self.db.write_racing(work)
 
     def delete_entry(self, context: RequestContext, domain: str, name: str) -> None:
         """End an entry; one that is not there is fine, as in 2012.1.
@@ -171,14 +170,6 @@ class Dns:
         if found.project_id is None and not (context.is_admin or mine):
             raise errors.NotAuthorized
         return found, row
-
-
-def _again(work: Callable[[], Row[Any]]) -> Row[Any]:
-    """Run a transaction once more when another request has made the same row meanwhile."""
-    try:
-        return work()
-    except IntegrityError:
-        return work()
 
 
 def _plain(name: str) -> str:

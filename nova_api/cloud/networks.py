@@ -93,10 +93,7 @@ class Networks:
                 raise errors.NetworkNotFound(uuid)
             queries.delete(tx, row.uuid)
 
-        try:
-            self.db.write(work)
-        except IntegrityError:
-            self.db.write(work)  # a server has just got an address of it
+        self.db.write_racing(work)  # against a server that gets an address of it
 
     def disassociate(self, context: RequestContext, uuid: str) -> None:
         """Take a network from its project; it is everybody's then.

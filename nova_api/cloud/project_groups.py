@@ -153,11 +153,8 @@ class ProjectGroups:
         :raises RulesPerSecurityGroupLimitExceeded: quota
         """
         self.groups.ensure_default_exists(context)
-        try:
-            return self.db.write(lambda tx: self._add_rule(tx, context, spec))
-        except IntegrityError:
-            # Another request has just ended one of the groups: not found.
-            return self.db.write(lambda tx: self._add_rule(tx, context, spec))
+        # Against the end of one of the groups: not found.
+        return self.db.write_racing(lambda tx: self._add_rule(tx, context, spec))
 
     def _add_rule(self, tx: Transaction, context: RequestContext, spec: RuleSpec) -> Row[Any]:
         try:
@@ -227,10 +224,7 @@ class ProjectGroups:
             instances.put_into_groups(tx, [row.id], [group])
             self._tell(tx, context, row.host, group)
 
-        try:
-            self.db.write(work)
-        except IntegrityError:
-            self.db.write(work)  # another request has just ended the group: not found
+        self.db.write_racing(work)  # against the end of the group: not found
 
     def take_off(self, context: RequestContext, server: str, name: str) -> None:
         """Take a running server out of a group.

@@ -6,8 +6,6 @@ lock let parallel requests overshoot.)
 
 from collections.abc import Mapping
 
-from sqlalchemy.exc import IntegrityError
-
 from nova_api.config import Config
 from nova_api.db import quotas as queries
 from nova_api.db.engine import Database, Transaction
@@ -82,10 +80,7 @@ class Quotas:
             for name, value in values.items():
                 queries.set_limit(tx, project_id, name, value)
 
-        try:
-            self.db.write(work)
-        except IntegrityError:
-            self.db.write(work)  # another request has just made the first row
+        self.db.write_racing(work)  # against another request that makes the first row
 
     def left(self, tx: Transaction, project_id: str, *resources: str) -> dict[str, float]:
         """Lock the project and tell how much of each resource it may still take.

@@ -281,10 +281,7 @@ class SecurityGroups:
                     tx, context, f"compute.{host}", "refresh_security_group_rules", security_group_id=row.id
                 )
 
-        try:
-            self.db.write(work)
-        except IntegrityError:
-            self.db.write(work)  # another request has just ended one of the groups: not found
+        self.db.write_racing(work)  # against the end of one of the groups: not found
 
     def _add(self, tx: Transaction, context: RequestContext, group: int, rules: Sequence[Rule]) -> None:
         known = known_rules(tx, group)

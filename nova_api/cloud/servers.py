@@ -11,7 +11,6 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
-from sqlalchemy.exc import IntegrityError
 
 from nova_api import errors, limits
 from nova_api.cloud.launch import Launcher, LaunchSpec, host_name
@@ -156,11 +155,7 @@ class Servers:
             row = tx.execute(sa.select(instances).where(instances.c.id == number)).one()
             return Launched(row.reservation_id, row)
 
-        try:
-            return self.db.write(work)
-        except IntegrityError:
-            # Another request that made the default group was first.
-            return self.db.write(work)
+        return self.db.write_racing(work)  # against another request that makes the default group
 
     def update(self, context: RequestContext, text: str, values: Mapping[str, Any]) -> None:
         """Change what the owner may change.

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, CursorResult
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.sql import Executable
 
 from nova_api import errors
@@ -269,6 +269,16 @@ class Database:
             transaction.committed()
             return result
         raise _busy()
+
+    def write_racing(self, work: Callable[[Transaction], T]) -> T:
+        """:meth:`write`, once more when another request has made or ended one of its rows meanwhile.
+
+        The second time ``work`` sees what the other one has done.
+        """
+        try:
+            return self.write(work)
+        except IntegrityError:
+            return self.write(work)
 
     def close(self) -> None:
         """Close every connection."""
